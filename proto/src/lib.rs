@@ -1,0 +1,1 @@
+//! Generated types of every chunyun package, and the descriptor set for reflection.

@@ -1,0 +1,1 @@
+//! A shard of inventory: the train-dates of the slots it owns.

@@ -1,0 +1,1 @@
+//! Recomputes seats, journal chain and money from the databases alone, by code that shares nothing with the services.

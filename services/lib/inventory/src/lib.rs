@@ -1,0 +1,1 @@
+//! The seat kernel of a train-date: decides who sits where. No I/O, clock or randomness.

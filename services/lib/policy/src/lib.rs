@@ -1,0 +1,1 @@
+//! The railway's numbers as one typed, validated, versioned policy file.

@@ -1,0 +1,1 @@
+//! Consistent hashing of slots onto shards. No I/O.

@@ -1,0 +1,1 @@
+//! One client stack, one server stack, identity, deadlines and errors for every role.

@@ -1,0 +1,1 @@
+//! Opens Postgres and SQLite, migrates them, and commits transactions in groups.

@@ -1,0 +1,1 @@
+//! Stations, trains, compositions and fares: the model, its CSV format, importers and checker.

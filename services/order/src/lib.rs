@@ -1,0 +1,1 @@
+//! Orders, tickets and the saga from hold to ticket and back.

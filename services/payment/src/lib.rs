@@ -1,0 +1,1 @@
+//! Trades, captures, refunds and the ledger.

@@ -1,0 +1,1 @@
+//! Timetable search and availability from memory.

@@ -1,0 +1,1 @@
+//! A payment provider to develop and test against, with signed callbacks.

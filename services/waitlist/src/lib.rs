@@ -1,0 +1,1 @@
+//! Standing demand: passengers who wait for a seat.
