@@ -1,0 +1,201 @@
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, SqlitePool};
+
+use crate::DatabaseUrl;
+
+/// An open database of either engine. Cloning shares the pools.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(SqliteDatabase),
+    /// A Postgres database.
+    Postgres(PgPool),
+}
+
+/// A SQLite file: many readers, one writer.
+#[derive(Clone, Debug)]
+pub struct SqliteDatabase {
+    readers: SqlitePool,
+    writer: SqlitePool,
+}
+
+/// Bounds of a database's connections. The defaults suit a service on either engine.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The most connections to Postgres, or the most readers of a SQLite file.
+    pub connections_max: u32,
+    /// How long a caller waits for a free connection, in ms.
+    pub acquire_timeout_ms: u64,
+    /// How long one statement may run, in ms (Postgres).
+    pub statement_timeout_ms: u64,
+    /// How long one statement may wait for a lock, in ms (Postgres: `lock_timeout`; SQLite: busy time-out).
+    pub lock_timeout_ms: u64,
+    /// How long a transaction may stay idle before the server ends it, in ms (Postgres).
+    pub idle_in_transaction_timeout_ms: u64,
+    /// The name the connections carry in `pg_stat_activity`.
+    pub application_name: &'static str,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 8,
+            acquire_timeout_ms: 5_000,
+            statement_timeout_ms: 5_000,
+            lock_timeout_ms: 2_000,
+            idle_in_transaction_timeout_ms: 5_000,
+            application_name: "chunyun",
+        }
+    }
+}
+
+/// Why a database could not be opened or migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It was not reached, or refused the connection.
+    #[error("cannot open {url}")]
+    Connect {
+        /// The database, without secrets.
+        url: String,
+        /// What the driver said.
+        source: sqlx::Error,
+    },
+    /// A server setting would lose acknowledged writes.
+    #[error("postgres has {setting}={value}, which loses acknowledged writes: set {setting}=on")]
+    UnsafeSetting {
+        /// The setting's name.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// The server is a standby: it cannot be written, and its reads may be old.
+    #[error("postgres is a standby in recovery: connect to the primary")]
+    Standby,
+    /// A migration failed, or the database has migrations that this program does not know.
+    #[error("cannot migrate the database")]
+    Migrate(#[from] MigrateError),
+}
+
+impl Database {
+    /// Opens a database; a SQLite file is created where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or when Postgres runs with `fsync=off` or `synchronous_commit=off`, or is a standby.
+    pub async fn open(url: &DatabaseUrl, options: &OpenOptions) -> Result<Self, OpenError> {
+        match url {
+            DatabaseUrl::Sqlite(path) => SqliteDatabase::open(path, options).await.map(Self::Sqlite),
+            DatabaseUrl::Postgres(url) => open_postgres(url, options).await.map(Self::Postgres),
+        }
+    }
+
+    /// Runs the migrations of the engine in use; each service keeps one set per engine.
+    ///
+    /// # Errors
+    /// When a migration fails or differs from the one that was run before.
+    pub async fn migrate(&self, sqlite: &Migrator, postgres: &Migrator) -> Result<(), OpenError> {
+        match self {
+            Self::Sqlite(database) => sqlite.run(&database.writer).await?,
+            Self::Postgres(pool) => postgres.run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// Closes every connection and waits for them.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(database) => database.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl SqliteDatabase {
+    /// Opens a file, created where there is none: WAL, synchronous FULL, foreign keys, one writer.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub async fn open(path: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_millis(options.lock_timeout_ms));
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let failed = |source| OpenError::Connect { url: format!("sqlite:{}", path.display()), source };
+        // The writer first: it makes the file and its WAL, which readers need.
+        let writer = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
+        let reader = connect.create_if_missing(false).pragma("query_only", "on");
+        let readers = pool(options.connections_max).connect_lazy_with(reader);
+        Ok(Self { readers, writer })
+    }
+
+    /// Connections that only read.
+    pub fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// The one connection that writes.
+    pub fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// Closes every connection and waits for them.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+async fn open_postgres(url: &SecretString, options: &OpenOptions) -> Result<PgPool, OpenError> {
+    // sslmode, sslrootcert, sslcert and sslkey are taken from the URL; TLS is rustls with ring.
+    let connect = PgConnectOptions::from_str(url.expose_secret())
+        .map_err(postgres_failed)?
+        .application_name(options.application_name)
+        .options([
+            ("statement_timeout", options.statement_timeout_ms),
+            ("lock_timeout", options.lock_timeout_ms),
+            ("idle_in_transaction_session_timeout", options.idle_in_transaction_timeout_ms),
+        ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(options.connections_max)
+        .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))
+        .connect_with(connect)
+        .await
+        .map_err(postgres_failed)?;
+    check_durable(&pool).await?;
+    Ok(pool)
+}
+
+/// Refuses a server that would lose acknowledged writes in a crash.
+async fn check_durable(pool: &PgPool) -> Result<(), OpenError> {
+    let (fsync, synchronous_commit, standby): (String, String, bool) =
+        sqlx::query_as("SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()")
+            .fetch_one(pool)
+            .await
+            .map_err(postgres_failed)?;
+    for (setting, value) in [("fsync", fsync), ("synchronous_commit", synchronous_commit)] {
+        if value == "off" {
+            return Err(OpenError::UnsafeSetting { setting, value });
+        }
+    }
+    if standby { Err(OpenError::Standby) } else { Ok(()) }
+}
+
+fn postgres_failed(source: sqlx::Error) -> OpenError {
+    OpenError::Connect { url: "postgres://...".to_owned(), source }
+}
