@@ -1,0 +1,53 @@
+use domain::{Run, Time};
+use smallvec::SmallVec;
+
+use crate::{Aggregate, BatchId, Outcome, SnapshotOfRun, Uptime, Version};
+
+/// What one commit will add to a slot, with the answers that wait for it.
+pub(crate) struct Batch<A: Aggregate, R> {
+    /// Given when it is sent.
+    pub id: BatchId,
+    /// The version it has once committed. Given when it is sent.
+    pub version: Version,
+    pub sent_at: Uptime,
+    pub payload: Vec<u8>,
+    pub records: usize,
+    /// Each once.
+    pub runs: SmallVec<[Run; 4]>,
+    pub replies: Vec<Gated<A, R>>,
+    /// Snapshots of states that end with this batch: stored once it is durable.
+    pub snapshots: Vec<SnapshotOfRun>,
+}
+
+impl<A: Aggregate, R> Batch<A, R> {
+    pub fn new() -> Self {
+        Self {
+            id: BatchId::default(),
+            version: Version::default(),
+            sent_at: Uptime::default(),
+            payload: A::BATCH_HEADER.to_vec(),
+            records: 0,
+            runs: SmallVec::new(),
+            replies: Vec::new(),
+            snapshots: Vec::new(),
+        }
+    }
+
+    pub fn note_record(&mut self, run: Run) {
+        self.records += 1;
+        if !self.runs.contains(&run) {
+            self.runs.push(run);
+        }
+    }
+}
+
+/// An answer that must not leave yet.
+pub(crate) struct Gated<A: Aggregate, R> {
+    pub to: R,
+    pub outcome: Outcome<A>,
+    /// What the decision rested on.
+    pub time: Time,
+    /// What must be durable first.
+    pub version: Version,
+    pub deadline: Uptime,
+}

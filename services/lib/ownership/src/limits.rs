@@ -1,0 +1,53 @@
+/// The bounds of one owner. Every queue, batch and cache has its number here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Records in one slot's batch.
+    pub batch_records_max: usize,
+    /// Bytes in one slot's batch; the last record may go past it.
+    pub batch_bytes_max: usize,
+    /// Answers that wait for one slot's batch.
+    pub batch_replies_max: usize,
+    /// Append statements under way at once.
+    pub appends_in_flight_max: usize,
+    /// Requests that wait to be executed, over all slots.
+    pub queue_requests_max: usize,
+    /// Runs in memory; more only while they have uncommitted state or waiting requests.
+    pub cache_runs_max: usize,
+    /// Runs being loaded at once.
+    pub loads_in_flight_max: usize,
+    /// Records of a run between two checks of everything it derives from its holds.
+    pub check_every_records: u32,
+    /// Records of a run after which its snapshot is written.
+    pub snapshot_records: u32,
+    /// Records of a run after which its snapshot is written when it leaves memory.
+    pub snapshot_evict_records: u32,
+    /// The least time between two claims of one slot.
+    pub claim_interval_ms: u64,
+    /// How much longer than that it may be, drawn anew each time so that owners do not meet.
+    pub claim_jitter_ms: u64,
+    /// Between two heartbeats.
+    pub heartbeat_every_ms: u64,
+    /// How long a commit or heartbeat proves ownership. At most 1 s: what a refusal may be late after a takeover.
+    pub proof_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_records_max: 4_096,
+            batch_bytes_max: 1 << 20,
+            batch_replies_max: 16_384,
+            appends_in_flight_max: 2,
+            queue_requests_max: 16_384,
+            cache_runs_max: 4_096,
+            loads_in_flight_max: 16,
+            check_every_records: 256,
+            snapshot_records: 2_000,
+            snapshot_evict_records: 200,
+            claim_interval_ms: 1_000,
+            claim_jitter_ms: 500,
+            heartbeat_every_ms: 250,
+            proof_ms: 1_000,
+        }
+    }
+}
