@@ -51,10 +51,7 @@ fn assemble(draft: Draft) -> Timetable {
     let (calendars, calendar_places) = order_keyed(draft.calendars, |name, calendar| NamedCalendar { name, calendar });
     let (curves, curve_places) = order_keyed(draft.curves, |_, curve| curve);
     let place = |places: &[Option<usize>], index: usize| {
-        // Draft::add_* refuse more than 65,536 of them.
-        places[index]
-            .and_then(|place| u16::try_from(place).ok())
-            .expect("a train that is not broken refers to what is kept")
+        places[index].expect("a train that is not broken refers to what is kept") as u32
     };
     let mut trains: Vec<Train> = draft
         .trains

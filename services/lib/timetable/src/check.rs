@@ -21,6 +21,8 @@ pub(crate) struct FieldNames {
     pub(crate) departure: &'static str,
     pub(crate) km: &'static str,
     pub(crate) train: &'static str,
+    /// A minute after 00:00 of the service date as the file writes it.
+    pub(crate) time: fn(u16) -> String,
     /// Whether stops are numbered 1, 2, 3, ...; otherwise the numbers only have to rise.
     pub(crate) consecutive: bool,
 }
@@ -78,8 +80,9 @@ fn check_times(train: &DraftTrain, names: FieldNames, findings: &mut Findings) {
                     findings.problem(stop.at, field, "", "a time is missing");
                 }
                 (Some(minute), Some((earlier, at))) if minute < earlier => {
-                    let reason = format!("runs backwards in time: {} at stop {at} comes before it", clock(earlier));
-                    findings.problem(stop.at, field, &clock(minute), reason);
+                    let reason =
+                        format!("runs backwards in time: {} at stop {at} comes before it", (names.time)(earlier));
+                    findings.problem(stop.at, field, &(names.time)(minute), reason);
                 }
                 _ => {}
             }

@@ -2,7 +2,7 @@
 
 use domain::{SeatClass, ServiceDate};
 
-use crate::check::{FieldNames, KM_MAX, MINUTE_MAX, check_references, check_stops};
+use crate::check::{FieldNames, KM_MAX, MINUTE_MAX, check_references, check_stops, clock};
 use crate::draft::{Draft, DraftStop, StationFields};
 use crate::fares::CurveColumn;
 use crate::report::{At, Findings};
@@ -58,6 +58,7 @@ const NAMES: FieldNames = FieldNames {
     departure: "departure",
     km: "km",
     train: "train",
+    time: clock,
     consecutive: true,
 };
 
@@ -177,12 +178,15 @@ fn read_calendars(
         }
     })?;
     for (index, dates) in dates.into_iter().enumerate() {
-        let item = draft.calendars.get_mut(index);
-        match Calendar::listed(dates) {
-            Some(calendar) => item.value = calendar,
-            None => {
-                let reason = format!("the dates of a calendar span at most {} days", Calendar::SPAN_DAYS_MAX);
-                findings.problem(item.at, "calendar", "", reason);
+        let (name, item) = &mut draft.calendars.items[index];
+        if item.broken {
+            continue;
+        }
+        match Calendar::listed(dates.iter().copied()) {
+            Some(calendar) if !dates.is_empty() => item.value = calendar,
+            _ => {
+                let reason = format!("expected dates, spanning at most {} days", Calendar::SPAN_DAYS_MAX);
+                findings.problem(item.at, "calendar", name, reason);
                 item.broken = true;
             }
         }

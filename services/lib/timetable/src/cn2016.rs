@@ -49,6 +49,7 @@ const NAMES: FieldNames = FieldNames {
     departure: "dep_min",
     km: "km",
     train: "train_code",
+    time: |minute| minute.to_string(),
     consecutive: true,
 };
 

@@ -179,7 +179,7 @@ fn percent_of_second(key: PriceKey, kind: Kind) -> Option<u64> {
 #[derive(Default)]
 struct Notes {
     without_fares: u32,
-    seat_fares_raised: u32,
+    seat_fares_falling: u32,
     columns_by_ratio: u32,
     columns_by_curve: u32,
 }
@@ -192,7 +192,10 @@ impl Notes {
             }
         };
         note(self.without_fares, "trains have no fare at all: all their prices are stand-ins");
-        note(self.seat_fares_raised, "seat fares fall along the route: raised to the highest before them");
+        note(
+            self.seat_fares_falling,
+            "seat fares fall along the route, most to 0: by distance, or the highest before them",
+        );
         note(self.columns_by_ratio, "price columns are a fixed share of second class");
         note(self.columns_by_curve, "price columns are wholly or partly by distance");
     }
@@ -209,6 +212,7 @@ struct Filler<'a> {
 impl Filler<'_> {
     fn columns(&self, keys: &[PriceKey], notes: &mut Notes) -> Vec<PriceColumn> {
         notes.without_fares += u32::from(self.given.is_empty());
+        notes.seat_fares_falling += self.falling_seat_fares();
         let second = self.column(SECOND, notes);
         let mut columns = Vec::with_capacity(keys.len());
         for key in keys {
@@ -216,6 +220,13 @@ impl Filler<'_> {
             columns.extend(own.map(|from_origin| PriceColumn { key: *key, from_origin: from_origin.into() }));
         }
         columns
+    }
+
+    /// How many seat fares are below the one given before them, as a measure of the source.
+    fn falling_seat_fares(&self) -> u32 {
+        // The first price of a row is that of second class or hard seat.
+        let given: Vec<u32> = self.given.iter().filter_map(|(_, prices)| prices[0]).collect();
+        given.windows(2).filter(|pair| pair[1] < pair[0]).count() as u32
     }
 
     /// A class that is priced at every stop keeps its prices; otherwise it is a share of second class throughout, since mixing
@@ -255,11 +266,7 @@ impl Filler<'_> {
         let mut highest = 0;
         for (place, price) in prices.iter().enumerate() {
             let fen = match price {
-                Some(fen) => {
-                    let seat = matches!(key.class, SeatClass::Second | SeatClass::HardSeat);
-                    notes.seat_fares_raised += u32::from(seat && *fen < highest);
-                    *fen
-                }
+                Some(fen) => *fen,
                 None => {
                     let next = prices[place..].iter().flatten().next().copied().unwrap_or(u32::MAX);
                     self.curve.price(key, self.stops[place + 1].km)?.min(next)

@@ -143,9 +143,9 @@ fn write_trains(timetable: &Timetable, out: &mut dyn Write) -> io::Result<()> {
     for train in &timetable.trains {
         csv.write_record([
             train.code.as_str(),
-            &timetable.compositions[usize::from(train.composition)].name,
-            train.calendar.map_or("", |number| &timetable.calendars[usize::from(number)].name),
-            train.fares.curve.map_or("", |number| &timetable.curves[usize::from(number)].name),
+            &timetable.compositions[train.composition as usize].name,
+            train.calendar.map_or("", |number| &timetable.calendars[number as usize].name),
+            train.fares.curve.map_or("", |number| &timetable.curves[number as usize].name),
         ])?;
     }
     csv.flush()

@@ -49,7 +49,7 @@ impl PriceKey {
 pub struct FareTable {
     /// The curve, by its number in the timetable, that prices rides which do not begin at the origin. Without one the
     /// fare is the difference of the two fares from the origin, as on high-speed trains.
-    pub(crate) curve: Option<u16>,
+    pub(crate) curve: Option<u32>,
     /// One column per price, ordered by key.
     pub(crate) columns: Box<[PriceColumn]>,
 }

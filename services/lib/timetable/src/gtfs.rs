@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::{SeatClass, ServiceDate};
 
-use crate::check::{FieldNames, KM_MAX, MINUTE_MAX, check_references, check_stops};
+use crate::check::{FieldNames, KM_MAX, MINUTE_MAX, check_references, check_stops, clock};
 use crate::draft::{Draft, DraftStop, DraftTrain, StationFields};
 use crate::report::{At, Findings};
 use crate::search::spelling;
@@ -59,6 +59,7 @@ const NAMES: FieldNames = FieldNames {
     departure: "departure_time",
     km: "stop_id",
     train: "trip_id",
+    time: |minute| clock(minute) + ":00",
     consecutive: false,
 };
 
@@ -80,8 +81,7 @@ const BASE_CODE_MAX: usize = 8;
 struct Feed {
     /// Train code of each route, variants not yet told apart.
     codes: HashMap<String, String>,
-    /// Dates of each service.
-    services: HashMap<String, HashSet<i32>>,
+    services: HashMap<String, Service>,
     trips: HashMap<String, usize>,
     /// The dates of each train of the draft.
     dates: Vec<HashSet<i32>>,
@@ -157,6 +157,13 @@ fn base_code(name: &str) -> String {
         .collect()
 }
 
+/// The dates of a service, and whether a row about it is bad.
+#[derive(Default)]
+struct Service {
+    days: HashSet<i32>,
+    broken: bool,
+}
+
 impl Feed {
     fn read_services(
         &mut self,
@@ -176,11 +183,12 @@ impl Feed {
                 let service = self.services.entry(row.text("service_id").to_owned()).or_default();
                 let day = date(row, "date", findings).map(ServiceDate::days);
                 match (day, row.text("exception_type")) {
-                    (Some(day), "1") => _ = service.insert(day),
-                    (Some(day), "2") => _ = service.remove(&day),
-                    (None, _) => {}
+                    (Some(day), "1") => _ = service.days.insert(day),
+                    (Some(day), "2") => _ = service.days.remove(&day),
+                    (None, _) => service.broken = true,
                     (_, other) => {
-                        findings.problem(row.at, "exception_type", other, "expected 1 (added) or 2 (removed)")
+                        service.broken = true;
+                        findings.problem(row.at, "exception_type", other, "expected 1 (added) or 2 (removed)");
                     }
                 }
             })?;
@@ -194,15 +202,19 @@ impl Feed {
     fn read_week(&mut self, row: &Row<'_>, findings: &mut Findings) {
         let service = self.services.entry(row.text("service_id").to_owned()).or_default();
         let (from, to) = (date(row, "start_date", findings), date(row, "end_date", findings));
-        let Some((from, to)) = from.zip(to) else { return };
+        let Some((from, to)) = from.zip(to) else {
+            service.broken = true;
+            return;
+        };
         if from > to || to.days() - from.days() >= Calendar::SPAN_DAYS_MAX {
             let reason = format!("expected a date on or after start_date, within {} days", Calendar::SPAN_DAYS_MAX);
             findings.problem(row.at, "end_date", row.text("end_date"), reason);
+            service.broken = true;
             return;
         }
         let days = (0..=to.days() - from.days()).map(|day| from.plus_days(day));
         let runs = |day: &ServiceDate| row.text(WEEKDAYS[day.date().weekday().to_monday_zero_offset() as usize]) == "1";
-        service.extend(days.filter(runs).map(ServiceDate::days));
+        service.days.extend(days.filter(runs).map(ServiceDate::days));
     }
 
     fn read_trip(&mut self, draft: &mut Draft, row: &Row<'_>, findings: &mut Findings) {
@@ -223,12 +235,13 @@ impl Feed {
                 train.broken = true;
             }
         }
-        let dates = self.services.get(row.text("service_id"));
-        if self.has_calendar && dates.is_none_or(HashSet::is_empty) {
+        let service = self.services.get(row.text("service_id"));
+        train.broken |= service.is_some_and(|service| service.broken);
+        if self.has_calendar && !train.broken && service.is_none_or(|service| service.days.is_empty()) {
             findings.problem(row.at, "service_id", row.text("service_id"), "the service runs on no date");
             train.broken = true;
         }
-        self.dates.push(dates.cloned().unwrap_or_default());
+        self.dates.push(service.map(|service| service.days.clone()).unwrap_or_default());
         if self.trips.insert(row.text("trip_id").to_owned(), draft.trains.len()).is_some() {
             findings.problem(row.at, "trip_id", row.text("trip_id"), "the trip appears twice");
             train.broken = true;

@@ -17,6 +17,7 @@ mod gtfs;
 mod load;
 mod model;
 mod report;
+mod sample;
 mod search;
 mod table;
 mod times;

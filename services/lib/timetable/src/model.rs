@@ -61,8 +61,8 @@ pub struct Train {
     pub stops: Box<[Stop]>,
     /// What it costs.
     pub fares: FareTable,
-    pub(crate) composition: u16,
-    pub(crate) calendar: Option<u16>,
+    pub(crate) composition: u32,
+    pub(crate) calendar: Option<u32>,
 }
 
 /// One call of a train.
@@ -118,7 +118,7 @@ impl Timetable {
 
     /// The carriages of a train.
     pub fn composition(&self, train: TrainIndex) -> &Composition {
-        &self.compositions[usize::from(self.train(train).composition)]
+        &self.compositions[self.train(train).composition as usize]
     }
 
     /// Whether the train leaves its origin on this date.
@@ -129,7 +129,7 @@ impl Timetable {
     /// The service dates of a train.
     pub fn calendar(&self, train: TrainIndex) -> &Calendar {
         match self.train(train).calendar {
-            Some(number) => &self.calendars[usize::from(number)].calendar,
+            Some(number) => &self.calendars[number as usize].calendar,
             None => &Calendar::Daily,
         }
     }
@@ -147,7 +147,7 @@ impl Timetable {
         let train = self.train(train);
         let km = train.stop(interval.to())?.km - train.stop(interval.from())?.km;
         let berth = berth.or_else(|| BerthLevel::of(class).first().copied());
-        let curve = train.fares.curve.map(|number| &self.curves[usize::from(number)]);
+        let curve = train.fares.curve.map(|number| &self.curves[number as usize]);
         train.fares.fare(PriceKey { class, berth }, interval, km, curve)
     }
 

@@ -103,10 +103,10 @@ pub(crate) fn read_table(
                 bytes = byte;
                 each(&Row { at: Findings::at(number, line), record: &record, positions: &positions }, findings);
             }
-            Err(error) => {
-                let (line, reason) = bad_record(&error).ok_or(()).or(Err(error).map_err(broken))?;
-                findings.problem(Findings::at(number, line), "row", "", reason);
-            }
+            Err(error) => match bad_record(&error) {
+                Some((line, reason)) => findings.problem(Findings::at(number, line), "row", "", reason),
+                None => return Err(broken(error)),
+            },
         }
         rows += 1;
         if rows % ROWS_PER_PROGRESS == 0 {
