@@ -33,6 +33,11 @@ impl BatchWriter {
         Self { bytes }
     }
 
+    /// Goes on with a batch that [`Self::finish`] gave: a caller that keeps the bytes itself writes record by record.
+    pub const fn continuing(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
     /// Appends what one command changed.
     pub fn push(&mut self, run: &Run, meta: &CommandMeta, trace: Option<&[u8; 24]>, events: &[Event]) {
         wire::message(&mut self.bytes, 2, |out| write::record(out, run, meta, trace, events));
