@@ -18,6 +18,12 @@ reasons! {
     ALLOTMENT_USED_UP,
     /// The run already has what it is asked to become, with other content.
     ALREADY_ON_SALE,
+    /// A callback tells of another amount, charge or trade than ours. Answered over HTTP.
+    CALLBACK_MISMATCH,
+    /// A callback's signature is missing or wrong. Answered over HTTP.
+    CALLBACK_SIGNATURE,
+    /// A callback was signed too long ago, or in the future. Answered over HTTP.
+    CALLBACK_STALE,
     /// Too many unpaid cancellations today.
     CANCELLED_TOO_OFTEN,
     /// The token does not allow the channel.
@@ -86,6 +92,10 @@ reasons! {
     QUARANTINED,
     /// The account sends more than it may.
     RATE_LIMITED,
+    /// Refunds and fees would exceed what was captured.
+    REFUND_EXCEEDS_CAPTURE,
+    /// No such refund.
+    REFUND_NOT_FOUND,
     /// The request id was used before with other content.
     REQUEST_ID_REUSED,
     /// The token does not carry the role.
