@@ -1,0 +1,389 @@
+//! What an order is: one row with its legs, tickets, trades and refunds.
+
+use domain::{AccountId, Channel, HoldId, Interval, Money, OrderId, PassengerKind, Run, SeatClass, Time};
+
+use crate::rules::refund::Changed;
+
+/// An order of one account. Names and documents are in it sealed only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The client's id.
+    pub id: OrderId,
+    /// Who ordered.
+    pub account: AccountId,
+    /// Where the request was made.
+    pub channel: Channel,
+    /// Keyed hash of the request: a repeat has the same one.
+    pub request: [u8; 32],
+    /// Where it stands.
+    pub phase: Phase,
+    /// The trains, one or two.
+    pub legs: Vec<Leg>,
+    /// The people.
+    pub passengers: Vec<Passenger>,
+    /// One ticket per leg and passenger, ordered so.
+    pub tickets: Vec<Ticket>,
+    /// The attempts to pay, in order.
+    pub trades: Vec<Trade>,
+    /// What goes back.
+    pub refunds: Vec<Refund>,
+    /// When it was placed.
+    pub created_at: Time,
+    /// Until when it must be paid; none until its holds are open.
+    pub pay_by: Option<Time>,
+    /// When inventory frees its seats whatever else failed; none until its holds are open.
+    pub hard_limit: Option<Time>,
+    /// By which trade and when it was paid.
+    pub paid: Option<Paid>,
+    /// The policy file it was made under.
+    pub policy_version: u32,
+    /// Counts the row's changes; the store sets it.
+    pub version: u64,
+}
+
+/// What paid for the tickets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// The attempt whose money it is.
+    pub attempt: u32,
+    /// When it came.
+    pub at: Time,
+}
+
+/// Where an order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The row stands, the holds are being claimed.
+    Opening,
+    /// Waits for the client to pay.
+    Held,
+    /// The provider was asked for the money.
+    Paying,
+    /// The money is there, the seats are being confirmed.
+    Captured,
+    /// Tickets exist.
+    Confirmed,
+    /// It is being given up: the trade is closed first, then the seats.
+    Closing(EndReason),
+    /// It ended without tickets and nothing is owed.
+    Released(EndReason),
+    /// No ticket is left, money is on its way back. The reason is there when it never became tickets.
+    Refunding(Option<EndReason>),
+    /// Everything was given back and the money has arrived.
+    Refunded(Option<EndReason>),
+}
+
+impl Phase {
+    /// The word in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Held => "held",
+            Self::Paying => "paying",
+            Self::Captured => "captured",
+            Self::Confirmed => "confirmed",
+            Self::Closing(_) => "closing",
+            Self::Released(_) => "released",
+            Self::Refunding(_) => "refunding",
+            Self::Refunded(_) => "refunded",
+        }
+    }
+
+    /// Why it ended or is ending without tickets.
+    pub const fn reason(self) -> Option<EndReason> {
+        match self {
+            Self::Closing(reason) | Self::Released(reason) => Some(reason),
+            Self::Refunding(reason) | Self::Refunded(reason) => reason,
+            _ => None,
+        }
+    }
+
+    /// Whether the account is still expected to pay.
+    pub const fn is_unpaid(self) -> bool {
+        matches!(self, Self::Opening | Self::Held | Self::Paying)
+    }
+}
+
+/// Why an order did not become tickets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// Not paid in time.
+    Lapsed,
+    /// The client gave it up.
+    Cancelled,
+    /// The provider declined too often.
+    PaymentFailed,
+    /// Its seats were freed before they could be confirmed.
+    SeatsLost,
+}
+
+impl EndReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Lapsed, Self::Cancelled, Self::PaymentFailed, Self::SeatsLost];
+
+    /// The word on the wire and in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lapsed => "lapsed",
+            Self::Cancelled => "cancelled",
+            Self::PaymentFailed => "payment_failed",
+            Self::SeatsLost => "seats_lost",
+        }
+    }
+}
+
+/// One train of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// The run.
+    pub run: Run,
+    /// The class.
+    pub class: SeatClass,
+    /// From where to where.
+    pub interval: Interval,
+    /// The places, several for a passenger who changes seats on the way.
+    pub places: Vec<Place>,
+    /// The hold at the shard.
+    pub hold: HoldId,
+    /// What the shard was last known to have.
+    pub seats: Seats,
+    /// How often the seats were lost and held again.
+    pub held_again: u8,
+    /// Departure at the boarding stop.
+    pub departs_at: Time,
+    /// Arrival at the alighting stop.
+    pub arrives_at: Time,
+}
+
+impl Leg {
+    /// The hold to ask for when this one has ended. A shard never gives a second hold to one id, so each round has its own:
+    /// the round counts in the upper half of the leg's byte.
+    pub const fn next_hold(&self) -> HoldId {
+        HoldId { owner: self.hold.owner, leg: (self.hold.leg & 0x0f) | ((self.held_again + 1) << 4) }
+    }
+}
+
+/// What the shard was last known to have of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Seats {
+    /// Held, waiting for the order to claim them.
+    Held,
+    /// Claimed, waiting for payment.
+    Opened,
+    /// Tickets.
+    Confirmed,
+    /// Freed by the shard before they were paid.
+    Lost,
+    /// Given back.
+    Ended,
+}
+
+/// One passenger's place over a part of a leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which passenger, from 0.
+    pub passenger: u8,
+    /// The class.
+    pub class: SeatClass,
+    /// Carriage number; 0 for a standing ticket.
+    pub carriage: u32,
+    /// The place as printed.
+    pub label: String,
+    /// Whether it is a standing ticket.
+    pub standing: bool,
+    /// From where to where on this place.
+    pub interval: Interval,
+    /// `L`, `M` or `U`; empty for seats.
+    pub berth: String,
+}
+
+/// A passenger as the order keeps one: findable and sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passenger {
+    /// The type of ticket.
+    pub kind: PassengerKind,
+    /// The first half of the document's keyed look-up hash: equal for one person, tells nothing.
+    pub document: [u8; 16],
+    /// Name and document, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// One passenger's ticket for one leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// Which leg, from 0.
+    pub leg: u8,
+    /// Which passenger, from 0.
+    pub passenger: u8,
+    /// Where it stands.
+    pub state: TicketState,
+    /// What it costs.
+    pub fare: Money,
+    /// What was kept of it.
+    pub fee: Money,
+    /// What goes or went back of it.
+    pub refund: Money,
+    /// Whether its seats are free again after it was given back.
+    pub seats_returned: bool,
+    /// The student year its trip counts towards.
+    pub student_year: Option<i64>,
+    /// How it was changed before.
+    pub changed: Option<Changed>,
+}
+
+/// Where a ticket stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TicketState {
+    /// Not paid and confirmed yet.
+    Reserved,
+    /// Good for travel.
+    Issued,
+    /// Given back; the money is on its way.
+    Refunding,
+    /// Given back; the money has arrived.
+    Refunded,
+    /// Never issued.
+    Void,
+}
+
+impl TicketState {
+    /// The word in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Issued => "issued",
+            Self::Refunding => "refunding",
+            Self::Refunded => "refunded",
+            Self::Void => "void",
+        }
+    }
+
+    /// Whether its passenger may have no other ticket beside it.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Reserved | Self::Issued)
+    }
+}
+
+/// One attempt to pay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// Counts from 0.
+    pub attempt: u32,
+    /// The payment service's id, once it has answered.
+    pub id: Option<String>,
+    /// The provider's token the client gave.
+    pub token: String,
+    /// Where it stands.
+    pub state: TradeState,
+    /// What it brought.
+    pub captured: Money,
+}
+
+/// Where a trade stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TradeState {
+    /// Its outcome is not known.
+    Open,
+    /// The money is there.
+    Captured,
+    /// The provider refused.
+    Declined,
+    /// Closed without money.
+    Closed,
+}
+
+/// Money that goes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refund {
+    /// Deterministic: the provider sees one refund however often it is asked.
+    pub id: String,
+    /// What it gives back.
+    pub cause: RefundCause,
+    /// Out of which trade.
+    pub attempt: u32,
+    /// How much.
+    pub amount: Money,
+    /// What was kept, for the ledger.
+    pub fee: Money,
+    /// Where it stands.
+    pub state: RefundState,
+}
+
+/// What a refund gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefundCause {
+    /// One ticket, by its position in [`Order::tickets`].
+    Ticket(u8),
+    /// Every ticket of an order that could not be served.
+    Order,
+    /// Money that came although the order was paid or over.
+    Surplus,
+}
+
+/// Where a refund stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefundState {
+    /// Payment has to be asked.
+    Due,
+    /// Payment knows it.
+    Asked,
+    /// The money has arrived.
+    Arrived,
+}
+
+/// The money of an order at one moment (invariant I2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// What came in.
+    pub captured: Money,
+    /// The fares of tickets that are paid and live.
+    pub tickets: Money,
+    /// What was kept.
+    pub fees: Money,
+    /// What has gone back.
+    pub refunded: Money,
+    /// What is on its way back.
+    pub refunding: Money,
+}
+
+impl Balance {
+    /// Whether every fen that came in is accounted for.
+    pub fn is_even(&self) -> bool {
+        self.captured == self.tickets + self.fees + self.refunded + self.refunding
+    }
+}
+
+impl Order {
+    /// What it costs: the fares of all its tickets.
+    pub fn total(&self) -> Money {
+        self.tickets.iter().map(|ticket| ticket.fare).sum()
+    }
+
+    /// Its money now.
+    pub fn balance(&self) -> Balance {
+        let arrived = |refund: &&Refund| refund.state == RefundState::Arrived;
+        let live = self.tickets.iter().filter(|ticket| self.paid.is_some() && ticket.state.is_live());
+        Balance {
+            captured: self.trades.iter().map(|trade| trade.captured).sum(),
+            tickets: live.map(|ticket| ticket.fare).sum(),
+            fees: self.tickets.iter().map(|ticket| ticket.fee).sum(),
+            refunded: self.refunds.iter().filter(arrived).map(|refund| refund.amount).sum(),
+            refunding: self.refunds.iter().filter(|refund| !arrived(refund)).map(|refund| refund.amount).sum(),
+        }
+    }
+
+    /// The tickets of one leg.
+    pub fn tickets_of(&self, leg: u8) -> impl Iterator<Item = &Ticket> {
+        self.tickets.iter().filter(move |ticket| ticket.leg == leg)
+    }
+
+    /// A ticket's public id.
+    pub fn ticket_id(&self, ticket: &Ticket) -> String {
+        format!("{}-{}-{}", self.id, ticket.leg, ticket.passenger)
+    }
+
+    /// Whether nobody on it has a seat.
+    pub fn is_seatless(&self) -> bool {
+        self.legs.iter().all(|leg| !leg.places.is_empty() && leg.places.iter().all(|place| place.standing))
+    }
+}

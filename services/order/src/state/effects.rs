@@ -1,0 +1,147 @@
+//! What has to be done next, derived from the row alone.
+
+use domain::Time;
+
+use super::Terms;
+use crate::order::{Order, Phase, RefundState, Seats, TicketState, TradeState};
+
+/// Something to be done outside the order service. Each may be done twice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Claim the hold of a leg at its shard.
+    OpenHold {
+        /// Which leg.
+        leg: u8,
+    },
+    /// Make tickets of the hold of a leg.
+    Confirm {
+        /// Which leg.
+        leg: u8,
+    },
+    /// Give the hold of a leg back.
+    Release {
+        /// Which leg.
+        leg: u8,
+    },
+    /// Hold seats for a leg whose hold has ended.
+    HoldAgain {
+        /// Which leg.
+        leg: u8,
+    },
+    /// Free the seats of passengers whose tickets were given back.
+    ReturnSeats {
+        /// Which leg.
+        leg: u8,
+        /// Which passengers.
+        passengers: Vec<u8>,
+    },
+    /// Ask payment for the money.
+    CreateTrade {
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Ask payment what became of a trade.
+    QueryTrade {
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Have payment close a trade, and hear what became of it.
+    CloseTrade {
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Ask payment to send money back.
+    CreateRefund {
+        /// The refund's id.
+        id: String,
+    },
+    /// Ask payment whether a refund has arrived.
+    QueryRefund {
+        /// The refund's id.
+        id: String,
+    },
+}
+
+/// What has to be done now. Empty: the order waits for somebody, or is over.
+pub fn pending(order: &Order, terms: &Terms) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let open_trades = order.trades.iter().filter(|trade| trade.state == TradeState::Open);
+    match order.phase {
+        Phase::Opening => for_seats(order, Seats::Held, |leg| Effect::OpenHold { leg }, &mut effects),
+        Phase::Paying => {
+            let unknown = open_trades.filter(|trade| trade.id.is_none());
+            effects.extend(unknown.map(|trade| Effect::CreateTrade { attempt: trade.attempt }));
+        }
+        Phase::Captured => {
+            for_seats(order, Seats::Lost, |leg| Effect::HoldAgain { leg }, &mut effects);
+            for_seats(order, Seats::Held, |leg| Effect::OpenHold { leg }, &mut effects);
+            // Every seat must stand before the first is confirmed: less to undo if one has gone.
+            if effects.is_empty() {
+                for_seats(order, Seats::Opened, |leg| Effect::Confirm { leg }, &mut effects);
+            }
+        }
+        Phase::Closing(_) => {
+            effects.extend(open_trades.map(|trade| Effect::CloseTrade { attempt: trade.attempt }));
+            // The seats stay until it is certain that no money comes for them.
+            if effects.is_empty() {
+                give_up_holds(order, &mut effects);
+            }
+        }
+        Phase::Confirmed | Phase::Refunding(_) => {
+            return_seats(order, terms, &mut effects);
+            if order.phase != Phase::Confirmed {
+                give_up_holds(order, &mut effects);
+            }
+        }
+        Phase::Held | Phase::Released(_) | Phase::Refunded(_) => {}
+    }
+    let due = order.refunds.iter().filter(|refund| refund.state == RefundState::Due);
+    effects.extend(due.map(|refund| Effect::CreateRefund { id: refund.id.clone() }));
+    effects
+}
+
+/// What to ask about when nothing was heard for a while: notices may be lost.
+pub fn awaited(order: &Order) -> Vec<Effect> {
+    let trades = order.trades.iter().filter(|trade| order.phase == Phase::Paying && trade.state == TradeState::Open);
+    let refunds = order.refunds.iter().filter(|refund| refund.state == RefundState::Asked);
+    trades
+        .filter(|trade| trade.id.is_some())
+        .map(|trade| Effect::QueryTrade { attempt: trade.attempt })
+        .chain(refunds.map(|refund| Effect::QueryRefund { id: refund.id.clone() }))
+        .collect()
+}
+
+/// When the order changes by itself.
+pub fn next_deadline(order: &Order) -> Option<Time> {
+    order.pay_by.filter(|_| matches!(order.phase, Phase::Held | Phase::Paying))
+}
+
+fn give_up_holds(order: &Order, effects: &mut Vec<Effect>) {
+    for_seats(order, Seats::Held, |leg| Effect::Release { leg }, effects);
+    for_seats(order, Seats::Opened, |leg| Effect::Release { leg }, effects);
+    // Perhaps held again by a request whose answer was lost: releasing what does not exist does no harm.
+    for_seats(order, Seats::Lost, |leg| Effect::Release { leg }, effects);
+}
+
+fn for_seats(order: &Order, seats: Seats, effect: impl Fn(u8) -> Effect, effects: &mut Vec<Effect>) {
+    let legs = order.legs.iter().enumerate().filter(|(_, leg)| leg.seats == seats);
+    effects.extend(legs.map(|(leg, _)| effect(leg as u8)));
+}
+
+fn return_seats(order: &Order, terms: &Terms, effects: &mut Vec<Effect>) {
+    for leg in 0..order.legs.len() as u8 {
+        if order.legs[usize::from(leg)].seats != Seats::Confirmed {
+            continue;
+        }
+        let waits = |state| match state {
+            TicketState::Refunding => !terms.seats_wait_for_money,
+            TicketState::Refunded => true,
+            TicketState::Reserved | TicketState::Issued | TicketState::Void => false,
+        };
+        let given_back = order.tickets_of(leg).filter(|ticket| waits(ticket.state) && !ticket.seats_returned);
+        let passengers: Vec<u8> = given_back.map(|ticket| ticket.passenger).collect();
+        if !passengers.is_empty() {
+            effects.push(Effect::ReturnSeats { leg, passengers });
+        }
+    }
+}

@@ -1,0 +1,533 @@
+//! The laws of the saga: whatever step is repeated, fails, or loses its answer, an order ends finished or leaves nothing.
+
+use std::collections::BTreeMap;
+
+use domain::{Channel, Interval, OrderId, PassengerKind, Run, SeatClass};
+
+use super::*;
+use crate::order::{Leg, Passenger, Refund, Ticket};
+
+const START: Time = Time::from_millis(1_800_000_000_000);
+const MINUTE: i64 = 60_000;
+const FARE: Money = Money::yuan(100);
+
+/// An order of two passengers on so many legs, 100 yuan a ticket, right after it was recorded.
+pub(crate) fn order(legs: u8) -> Order {
+    let id = OrderId::from_u128(7);
+    let run = Run::first("G71".parse().unwrap(), "2027-01-20".parse().unwrap());
+    let leg = |leg: u8| Leg {
+        run,
+        class: SeatClass::Second,
+        interval: Interval::new(0, 5).unwrap(),
+        places: Vec::new(),
+        hold: HoldId::of_order(id, leg),
+        seats: Seats::Held,
+        held_again: 0,
+        departs_at: START.plus_millis(3 * 24 * 60 * MINUTE),
+        arrives_at: START.plus_millis(3 * 24 * 60 * MINUTE + 300 * MINUTE),
+    };
+    let ticket = |leg: u8, passenger: u8| Ticket {
+        leg,
+        passenger,
+        state: TicketState::Reserved,
+        fare: FARE,
+        fee: Money::ZERO,
+        refund: Money::ZERO,
+        seats_returned: false,
+        student_year: None,
+        changed: None,
+    };
+    let passenger = |n: u8| Passenger { kind: PassengerKind::Adult, document: [n; 16], sealed: vec![n] };
+    Order {
+        id,
+        account: "tester".parse().unwrap(),
+        channel: Channel::Online,
+        request: [1; 32],
+        phase: Phase::Opening,
+        legs: (0..legs).map(leg).collect(),
+        passengers: vec![passenger(0), passenger(1)],
+        tickets: (0..legs).flat_map(|at| [ticket(at, 0), ticket(at, 1)]).collect(),
+        trades: Vec::new(),
+        refunds: Vec::new(),
+        created_at: START,
+        pay_by: None,
+        hard_limit: None,
+        paid: None,
+        policy_version: 1,
+        version: 0,
+    }
+}
+
+/// A shard and a payment service as the saga sees them: durable, and truthful about what they did.
+#[derive(Clone, Default)]
+struct World {
+    now: i64,
+    /// Passengers with seats, by hold; the flag says whether they are tickets.
+    holds: BTreeMap<HoldId, (bool, Vec<u8>)>,
+    /// Holds that have ended.
+    gone: Vec<HoldId>,
+    /// State and captured money by attempt.
+    trades: BTreeMap<u32, (TradeState, Money)>,
+    /// Amount and whether it has arrived, by id.
+    refunds: BTreeMap<String, (Money, bool)>,
+    room: bool,
+    /// What the provider does with each attempt in turn.
+    provider: Vec<TradeState>,
+}
+
+/// How an effect goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// It does not reach the other side.
+    NotDone,
+    /// It is done and the answer is lost: the process died, or the network.
+    AnswerLost,
+    /// It is done twice and both answers arrive.
+    Twice,
+}
+
+impl World {
+    fn now(&self) -> Time {
+        START.plus_millis(self.now)
+    }
+
+    fn expire(&mut self, hold: HoldId) {
+        if self.holds.get(&hold).is_some_and(|(tickets, _)| !tickets) {
+            self.holds.remove(&hold);
+            self.gone.push(hold);
+        }
+    }
+
+    fn perform(&mut self, order: &Order, effect: &Effect) -> Event {
+        match effect {
+            Effect::OpenHold { leg } => match self.holds.contains_key(&order.legs[usize::from(*leg)].hold) {
+                true => Event::HoldOpened {
+                    leg: *leg,
+                    pay_by: START.plus_millis(15 * MINUTE),
+                    hard_limit: START.plus_millis(20 * MINUTE),
+                },
+                false => Event::HoldLost { leg: *leg },
+            },
+            Effect::Confirm { leg } => match self.holds.get_mut(&order.legs[usize::from(*leg)].hold) {
+                Some((tickets, _)) => {
+                    *tickets = true;
+                    Event::LegConfirmed { leg: *leg }
+                }
+                None => Event::HoldLost { leg: *leg },
+            },
+            Effect::Release { leg } => {
+                let at = &order.legs[usize::from(*leg)];
+                let hold = if at.seats == Seats::Lost { next_hold(at) } else { at.hold };
+                if self.holds.get(&hold).is_some_and(|(tickets, _)| *tickets) {
+                    return Event::LegConfirmed { leg: *leg };
+                }
+                self.expire(hold);
+                Event::LegReleased { leg: *leg }
+            }
+            Effect::HoldAgain { leg } => {
+                let hold = next_hold(&order.legs[usize::from(*leg)]);
+                if !self.room {
+                    return Event::HoldAgainRefused { leg: *leg };
+                }
+                self.holds.entry(hold).or_insert((false, vec![0, 1]));
+                Event::HeldAgain { leg: *leg, hold, places: Vec::new() }
+            }
+            Effect::ReturnSeats { leg, passengers } => {
+                let (_, seated) = self.holds.get_mut(&order.legs[usize::from(*leg)].hold).expect("confirmed");
+                seated.retain(|passenger| !passengers.contains(passenger));
+                Event::SeatsReturned { leg: *leg, passengers: passengers.clone() }
+            }
+            Effect::CreateTrade { attempt } | Effect::QueryTrade { attempt } => {
+                let told = self.provider.get(*attempt as usize).copied().unwrap_or(TradeState::Open);
+                let captured = if told == TradeState::Captured { order.total() } else { Money::ZERO };
+                let (state, captured) = *self.trades.entry(*attempt).or_insert((told, captured));
+                news(*attempt, state, captured)
+            }
+            Effect::CloseTrade { attempt } => {
+                let trade = self.trades.entry(*attempt).or_insert((TradeState::Closed, Money::ZERO));
+                if trade.0 == TradeState::Open {
+                    trade.0 = TradeState::Closed;
+                }
+                news(*attempt, trade.0, trade.1)
+            }
+            Effect::CreateRefund { id } => {
+                let refund = order.refunds.iter().find(|refund| refund.id == *id).expect("of this order");
+                self.refunds.entry(id.clone()).or_insert((refund.amount, false));
+                Event::Refund { id: id.clone(), arrived: false }
+            }
+            Effect::QueryRefund { id } => {
+                self.refunds.get_mut(id).expect("asked for").1 = true;
+                Event::Refund { id: id.clone(), arrived: true }
+            }
+        }
+    }
+
+    /// Performs whatever is to be done, with one fault at the effect of that number, until nothing is left to do.
+    fn drive(&mut self, order: &mut Order, count: &mut usize, fault: Option<(usize, Fault)>) {
+        for _ in 0..60 {
+            advance(order, Event::Tick, self.now());
+            let mut effects = pending(order, &TERMS);
+            effects.extend(awaited(order));
+            for effect in effects {
+                // What was to be done may be out of date by the effect before it.
+                if !pending(order, &TERMS).contains(&effect) && !awaited(order).contains(&effect) {
+                    continue;
+                }
+                let hit = fault.filter(|(at, _)| at == count).map(|(_, fault)| fault);
+                *count += 1;
+                match hit {
+                    Some(Fault::NotDone) => {}
+                    Some(Fault::AnswerLost) => drop(self.perform(order, &effect)),
+                    Some(Fault::Twice) => {
+                        let first = self.perform(order, &effect);
+                        let second = self.perform(order, &effect);
+                        advance(order, first, self.now());
+                        advance(order, second, self.now());
+                    }
+                    None => {
+                        let event = self.perform(order, &effect);
+                        advance(order, event, self.now());
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the provider has of the client's money in the end must be what the order says, and seats likewise.
+    fn check(&self, order: &Order, story: &str) {
+        let captured: Money = self.trades.values().map(|(_, captured)| *captured).sum();
+        let sent: Money = self.refunds.values().map(|(amount, _)| *amount).sum();
+        let issued = order.tickets.iter().filter(|ticket| ticket.state == TicketState::Issued);
+        let worth: Money = issued.clone().map(|ticket| ticket.fare).sum();
+        let fees: Money = order.tickets.iter().map(|ticket| ticket.fee).sum();
+        assert_eq!(captured - sent, worth + fees, "{story}: money, {order:?}");
+        assert!(self.refunds.values().all(|(_, arrived)| *arrived), "{story}: a refund is stuck");
+        let seated: usize = self.holds.values().map(|(_, seated)| seated.len()).sum();
+        assert_eq!(seated, issued.count(), "{story}: seats, {order:?} {:?}", self.holds);
+        assert!(pending(order, &TERMS).is_empty() && awaited(order).is_empty(), "{story}: work is left, {order:?}");
+    }
+}
+
+const TERMS: Terms = Terms { pay_attempts_max: 3, hold_again_max: 2, seats_wait_for_money: false };
+
+fn next_hold(leg: &Leg) -> HoldId {
+    leg.next_hold()
+}
+
+fn news(attempt: u32, state: TradeState, captured: Money) -> Event {
+    let id = format!("trade-{attempt}");
+    Event::Trade(TradeNews { attempt: Some(attempt), id, state, captured, revive: true })
+}
+
+/// Every event is delivered twice: the second time changes nothing, or is refused.
+fn advance(order: &mut Order, event: Event, now: Time) {
+    if let Ok((next, _)) = step(order, event.clone(), now, &TERMS) {
+        if let Ok((again, _)) = step(&next, event.clone(), now, &TERMS) {
+            assert_eq!(again, next, "{event:?} repeated");
+        }
+        *order = next;
+    }
+}
+
+/// What a client and the world around do between the saga's own steps.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Pay,
+    Cancel,
+    GiveBack(u8),
+    /// Minutes since the order was placed.
+    Clock(i64),
+    /// Every hold that is not a ticket runs out.
+    HoldsExpire,
+    /// The provider captures the open or closed trade after all and tells.
+    LateCapture(u32),
+}
+
+struct Story {
+    name: &'static str,
+    legs: u8,
+    room: bool,
+    provider: &'static [TradeState],
+    acts: &'static [Act],
+    /// Where it may end, with or without a fault.
+    ends: &'static [Phase],
+}
+
+const STORIES: &[Story] = &[
+    Story {
+        name: "paid at once",
+        legs: 1,
+        room: false,
+        provider: &[TradeState::Captured],
+        acts: &[Act::Pay],
+        ends: &[Phase::Confirmed],
+    },
+    Story {
+        name: "two legs",
+        legs: 2,
+        room: false,
+        provider: &[TradeState::Captured],
+        acts: &[Act::Pay],
+        ends: &[Phase::Confirmed],
+    },
+    Story {
+        name: "declined, then paid",
+        legs: 1,
+        room: false,
+        provider: &[TradeState::Declined, TradeState::Captured],
+        acts: &[Act::Pay, Act::Pay],
+        ends: &[Phase::Confirmed],
+    },
+    Story {
+        name: "declined too often",
+        legs: 1,
+        room: false,
+        provider: &[TradeState::Declined; 3],
+        acts: &[Act::Pay, Act::Pay, Act::Pay],
+        ends: &[Phase::Released(EndReason::PaymentFailed)],
+    },
+    Story {
+        name: "never paid",
+        legs: 2,
+        room: false,
+        provider: &[],
+        acts: &[Act::Clock(15)],
+        ends: &[Phase::Released(EndReason::Lapsed)],
+    },
+    Story {
+        name: "never answered by the provider",
+        legs: 1,
+        room: false,
+        provider: &[TradeState::Open],
+        acts: &[Act::Pay, Act::Clock(15)],
+        ends: &[Phase::Released(EndReason::Lapsed)],
+    },
+    Story {
+        name: "cancelled before payment",
+        legs: 1,
+        room: false,
+        provider: &[],
+        acts: &[Act::Cancel],
+        ends: &[Phase::Released(EndReason::Cancelled)],
+    },
+    Story {
+        name: "cancelled while paying, money comes all the same",
+        legs: 2,
+        room: true,
+        provider: &[TradeState::Open],
+        acts: &[Act::Pay, Act::LateCapture(0), Act::Cancel],
+        ends: &[Phase::Confirmed, Phase::Refunded(Some(EndReason::Cancelled))],
+    },
+    Story {
+        name: "money after cancellation",
+        legs: 1,
+        room: true,
+        provider: &[TradeState::Open],
+        acts: &[Act::Pay, Act::Cancel, Act::LateCapture(0)],
+        ends: &[Phase::Refunded(Some(EndReason::Cancelled))],
+    },
+    Story {
+        name: "late money, room left",
+        legs: 2,
+        room: true,
+        provider: &[TradeState::Open],
+        acts: &[Act::Pay, Act::Clock(15), Act::LateCapture(0)],
+        ends: &[Phase::Confirmed],
+    },
+    Story {
+        name: "late money, no room",
+        legs: 2,
+        room: false,
+        provider: &[TradeState::Open],
+        acts: &[Act::Pay, Act::Clock(15), Act::LateCapture(0)],
+        ends: &[Phase::Refunded(Some(EndReason::SeatsLost))],
+    },
+    Story {
+        name: "seats freed before the money, no room",
+        legs: 2,
+        room: false,
+        provider: &[TradeState::Captured],
+        acts: &[Act::HoldsExpire, Act::Pay],
+        ends: &[Phase::Refunded(Some(EndReason::SeatsLost)), Phase::Released(EndReason::SeatsLost)],
+    },
+    Story {
+        name: "seats freed before the money, room left",
+        legs: 1,
+        room: true,
+        provider: &[TradeState::Captured],
+        acts: &[Act::HoldsExpire, Act::Pay],
+        ends: &[Phase::Confirmed, Phase::Released(EndReason::SeatsLost)],
+    },
+    Story {
+        name: "one ticket given back",
+        legs: 1,
+        room: false,
+        provider: &[TradeState::Captured],
+        acts: &[Act::Pay, Act::GiveBack(1)],
+        ends: &[Phase::Confirmed],
+    },
+    Story {
+        name: "all tickets given back",
+        legs: 2,
+        room: false,
+        provider: &[TradeState::Captured],
+        acts: &[Act::Pay, Act::GiveBack(0), Act::GiveBack(3), Act::GiveBack(2), Act::GiveBack(1)],
+        ends: &[Phase::Refunded(None)],
+    },
+    Story {
+        name: "both attempts capture in the end",
+        legs: 1,
+        room: false,
+        provider: &[TradeState::Declined, TradeState::Captured],
+        acts: &[Act::Pay, Act::Pay, Act::LateCapture(0), Act::GiveBack(0), Act::GiveBack(1)],
+        ends: &[Phase::Refunded(None)],
+    },
+];
+
+fn tell(story: &Story, fault: Option<(usize, Fault)>) -> usize {
+    let mut order = order(story.legs);
+    let mut world = World { room: story.room, provider: story.provider.to_vec(), ..World::default() };
+    for leg in &order.legs {
+        world.holds.insert(leg.hold, (false, vec![0, 1]));
+    }
+    let mut count = 0;
+    world.drive(&mut order, &mut count, fault);
+    for act in story.acts {
+        match act {
+            Act::Pay => advance_pay(&mut order, &world),
+            Act::Cancel => advance(&mut order, Event::Cancel, world.now()),
+            Act::GiveBack(ticket) => {
+                advance(&mut order, Event::GiveBack { ticket: *ticket, fee: Money::yuan(5) }, world.now());
+            }
+            Act::Clock(minutes) => world.now = minutes * MINUTE,
+            Act::HoldsExpire => {
+                for hold in world.holds.keys().copied().collect::<Vec<_>>() {
+                    world.expire(hold);
+                }
+            }
+            Act::LateCapture(attempt) => {
+                world.trades.insert(*attempt, (TradeState::Captured, order.total()));
+                let told = news(*attempt, TradeState::Captured, order.total());
+                advance(&mut order, told, world.now());
+            }
+        }
+        // Attempts to pay are made with a new token each; a repeat of the old one would be no new attempt.
+        world.drive(&mut order, &mut count, fault);
+    }
+    let name = format!("{} with {fault:?}", story.name);
+    assert!(story.ends.contains(&order.phase), "{name}: ended as {:?}", order.phase);
+    world.check(&order, &name);
+    count
+}
+
+fn advance_pay(order: &mut Order, world: &World) {
+    let token = format!("token-{}", order.trades.len());
+    if let Ok((next, _)) = step(order, Event::Pay { token }, world.now(), &TERMS) {
+        *order = next;
+    }
+}
+
+#[test]
+fn every_story_ends_whatever_single_effect_goes_wrong() {
+    let mut told = 0;
+    for story in STORIES {
+        let effects = tell(story, None);
+        for at in 0..effects {
+            for fault in [Fault::NotDone, Fault::AnswerLost, Fault::Twice] {
+                tell(story, Some((at, fault)));
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 200, "only {told} faults met the saga");
+}
+
+fn held(legs: u8) -> Order {
+    let mut order = order(legs);
+    for leg in 0..legs {
+        let opened = Event::HoldOpened {
+            leg,
+            pay_by: START.plus_millis(15 * MINUTE),
+            hard_limit: START.plus_millis(20 * MINUTE),
+        };
+        order = step(&order, opened, START, &TERMS).unwrap().0;
+    }
+    order
+}
+
+#[test]
+fn an_order_is_payable_up_to_the_last_millisecond() {
+    let pay = |at_ms: i64| {
+        step(&held(1), Event::Pay { token: "t".into() }, START.plus_millis(at_ms), &TERMS).map(|(order, _)| order.phase)
+    };
+    assert_eq!(pay(15 * MINUTE - 1), Ok(Phase::Paying));
+    assert_eq!(pay(15 * MINUTE), Err(Rejection::TooLate { pay_by: START.plus_millis(15 * MINUTE) }));
+}
+
+#[test]
+fn a_second_payment_by_other_means_is_refused_and_a_repeat_is_not() {
+    let (paying, effects) = step(&held(1), Event::Pay { token: "t".into() }, START, &TERMS).unwrap();
+    assert_eq!(effects, [Effect::CreateTrade { attempt: 0 }]);
+    assert_eq!(step(&paying, Event::Pay { token: "t".into() }, START, &TERMS).unwrap().0, paying);
+    assert_eq!(step(&paying, Event::Pay { token: "u".into() }, START, &TERMS), Err(Rejection::PaidOtherwise));
+}
+
+#[test]
+fn seats_are_given_back_only_when_no_money_can_come_for_them() {
+    let (paying, _) = step(&held(2), Event::Pay { token: "t".into() }, START, &TERMS).unwrap();
+    let (closing, effects) = step(&paying, Event::Cancel, START, &TERMS).unwrap();
+    assert_eq!(effects, [Effect::CloseTrade { attempt: 0 }]);
+    let (_, effects) = step(&closing, news(0, TradeState::Closed, Money::ZERO), START, &TERMS).unwrap();
+    assert_eq!(effects, [Effect::Release { leg: 0 }, Effect::Release { leg: 1 }]);
+}
+
+#[test]
+fn money_of_the_wrong_amount_goes_back_and_issues_nothing() {
+    let (paying, _) = step(&held(1), Event::Pay { token: "t".into() }, START, &TERMS).unwrap();
+    let (order, effects) = step(&paying, news(0, TradeState::Captured, Money::yuan(199)), START, &TERMS).unwrap();
+    assert_eq!(order.phase, Phase::Held);
+    assert_eq!(effects, [Effect::CreateRefund { id: format!("{}-surplus-0", order.id) }]);
+    assert_eq!(order.refunds[0].amount, Money::yuan(199));
+}
+
+#[test]
+fn a_ticket_is_given_back_once_and_only_when_it_is_good() {
+    let early = Event::GiveBack { ticket: 0, fee: Money::ZERO };
+    assert_eq!(step(&held(1), early, START, &TERMS), Err(Rejection::TicketState("reserved")));
+    let (paying, _) = step(&held(1), Event::Pay { token: "t".into() }, START, &TERMS).unwrap();
+    let (captured, _) = step(&paying, news(0, TradeState::Captured, Money::yuan(200)), START, &TERMS).unwrap();
+    let (confirmed, _) = step(&captured, Event::LegConfirmed { leg: 0 }, START, &TERMS).unwrap();
+    let fee = Money::yuan(20);
+    let (once, effects) = step(&confirmed, Event::GiveBack { ticket: 1, fee }, START, &TERMS).unwrap();
+    let refund = Effect::CreateRefund { id: format!("{}-0-1", once.id) };
+    assert_eq!(effects, [Effect::ReturnSeats { leg: 0, passengers: vec![1] }, refund]);
+    let amounts: Vec<_> = once.refunds.iter().map(|refund: &Refund| (refund.amount, refund.fee)).collect();
+    assert_eq!(amounts, [(Money::yuan(80), fee)]);
+    // A later repeat, at a higher fee, answers what was decided.
+    let again = step(&once, Event::GiveBack { ticket: 1, fee: FARE }, START, &TERMS).unwrap().0;
+    assert_eq!(again, once);
+    assert_eq!(step(&once, Event::GiveBack { ticket: 9, fee }, START, &TERMS), Err(Rejection::NoTicket));
+}
+
+#[test]
+fn a_fee_that_eats_the_fare_sends_nothing() {
+    let (paying, _) = step(&held(1), Event::Pay { token: "t".into() }, START, &TERMS).unwrap();
+    let (captured, _) = step(&paying, news(0, TradeState::Captured, Money::yuan(200)), START, &TERMS).unwrap();
+    let (confirmed, _) = step(&captured, Event::LegConfirmed { leg: 0 }, START, &TERMS).unwrap();
+    let (order, effects) = step(&confirmed, Event::GiveBack { ticket: 0, fee: FARE }, START, &TERMS).unwrap();
+    assert_eq!(effects, [Effect::ReturnSeats { leg: 0, passengers: vec![0] }]);
+    assert_eq!((order.tickets[0].state, order.refunds.len()), (TicketState::Refunded, 0));
+}
+
+#[test]
+fn the_seats_of_a_refund_may_wait_for_its_money() {
+    let terms = Terms { seats_wait_for_money: true, ..TERMS };
+    let (paying, _) = step(&held(1), Event::Pay { token: "t".into() }, START, &terms).unwrap();
+    let (captured, _) = step(&paying, news(0, TradeState::Captured, Money::yuan(200)), START, &terms).unwrap();
+    let (confirmed, _) = step(&captured, Event::LegConfirmed { leg: 0 }, START, &terms).unwrap();
+    let (order, effects) = step(&confirmed, Event::GiveBack { ticket: 0, fee: Money::ZERO }, START, &terms).unwrap();
+    let id = format!("{}-0-0", order.id);
+    assert_eq!(effects, [Effect::CreateRefund { id: id.clone() }]);
+    let (_, effects) = step(&order, Event::Refund { id, arrived: true }, START, &terms).unwrap();
+    assert_eq!(effects, [Effect::ReturnSeats { leg: 0, passengers: vec![0] }]);
+}
