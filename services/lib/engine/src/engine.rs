@@ -1,0 +1,63 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::Journal;
+use ownership::Occupancy;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::handle::{EngineHandle, LaneHandle};
+use crate::lane::{Lane, Message};
+use crate::metrics::EngineMetrics;
+use crate::{Changes, EngineOptions};
+
+/// Runs the lanes. Whoever starts it shuts it down; others hold an [`EngineHandle`].
+#[derive(Debug)]
+pub struct Engine {
+    handle: EngineHandle,
+    lanes: JoinSet<()>,
+}
+
+impl Engine {
+    /// Starts the lanes on the present tokio runtime. They own no slot yet: see [`EngineHandle::own`].
+    pub fn start(journal: Arc<dyn Journal>, options: EngineOptions) -> Self {
+        let changes = Changes::new(options.changes_max);
+        let metrics = Arc::new(EngineMetrics::default());
+        let mut lanes = JoinSet::new();
+        let handles = (0..options.lanes.max(1)).map(|_| {
+            let (inbox, messages) = mpsc::channel(options.inbox_messages_max);
+            let (shown, occupancy) = watch::channel(Occupancy::default());
+            let lane = Lane::new(journal.clone(), options.clone(), messages, shown, changes.clone(), metrics.clone());
+            lanes.spawn(lane.run());
+            LaneHandle { inbox, occupancy }
+        });
+        let handle = EngineHandle { lanes: handles.collect(), changes: changes.clone(), metrics: metrics.clone() };
+        Self { handle, lanes }
+    }
+
+    /// Asks this engine.
+    pub fn handle(&self) -> EngineHandle {
+        self.handle.clone()
+    }
+
+    /// Drains for at most so long, then stops the lanes and waits for their end. What is not durable by then is never
+    /// answered.
+    pub async fn shutdown(mut self, drain: Duration) {
+        // A drain that takes too long is cut short: the next owner's claim fences whatever is left.
+        let _ = tokio::time::timeout(drain, self.handle.drain()).await;
+        self.stop().await;
+    }
+
+    /// Stops the lanes where they are, as a crash would, and waits for their end.
+    pub async fn stop(&mut self) {
+        for lane in self.handle.lanes.iter() {
+            // A lane that is gone has stopped.
+            let _ = lane.inbox.send(Message::Stop).await;
+        }
+        while let Some(ended) = self.lanes.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a lane of the engine failed");
+            }
+        }
+    }
+}

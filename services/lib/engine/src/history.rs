@@ -1,0 +1,73 @@
+//! What the journal holds of a run and of a slot, in the words of an owner.
+
+use std::collections::BTreeSet;
+
+use domain::{Run, ServiceDate, SlotId};
+use journal::{Journal, JournalError};
+use journal_encoding::v1;
+use ownership::{Stored, Version};
+use prost::Message as _;
+
+/// Batches read at once from a slot's stream.
+const FEED_BATCHES: u32 = 1_000;
+
+/// Everything needed to rebuild a run.
+pub(crate) async fn load(
+    journal: &dyn Journal,
+    run: &Run,
+    with_snapshot: bool,
+    snapshot_format: u32,
+) -> Result<Stored, JournalError> {
+    if with_snapshot {
+        let history = journal.load_run(run).await?;
+        let readable = history.snapshot.as_ref().is_none_or(|snapshot| snapshot.format_version == snapshot_format);
+        if readable {
+            return Ok(Stored {
+                snapshot: history.snapshot.map(|snapshot| (Version(snapshot.version), snapshot.payload)),
+                batches: history.batches.into_iter().map(|batch| (Version(batch.version), batch.payload)).collect(),
+            });
+        }
+    }
+    let mut batches = Vec::new();
+    let mut version = 0;
+    loop {
+        let read = journal.read_feed(run.slot(), version, FEED_BATCHES).await?;
+        let Some(last) = read.last() else { return Ok(Stored { snapshot: None, batches }) };
+        version = last.version;
+        for batch in read {
+            if runs_in(&batch.payload)?.contains(run) {
+                batches.push((Version(batch.version), batch.payload));
+            }
+        }
+    }
+}
+
+/// The runs a slot has anything of: those a checkpoint stands for, and those of the batches since.
+pub(crate) async fn runs_of(journal: &dyn Journal, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+    let mut runs = BTreeSet::new();
+    let mut version = 0;
+    if let Some(checkpoint) = journal.latest_checkpoint(slot).await? {
+        version = checkpoint.version;
+        runs.extend(checkpoint.snapshots.into_iter().map(|snapshot| snapshot.run));
+    }
+    loop {
+        let read = journal.read_feed(slot, version, FEED_BATCHES).await?;
+        let Some(last) = read.last() else { return Ok(runs.into_iter().collect()) };
+        version = last.version;
+        for batch in read {
+            runs.extend(runs_in(&batch.payload)?);
+        }
+    }
+}
+
+fn runs_in(payload: &[u8]) -> Result<BTreeSet<Run>, JournalError> {
+    let damaged = |what: &str| JournalError::Corrupt(format!("a batch {what}"));
+    let batch = v1::Batch::decode(payload).map_err(|_| damaged("cannot be read"))?;
+    batch.records.iter().map(|record| run_of(record).ok_or_else(|| damaged("names no train-date"))).collect()
+}
+
+fn run_of(record: &v1::Record) -> Option<Run> {
+    let key = record.run.as_ref()?;
+    let ordinal = u8::try_from(key.ordinal).ok()?;
+    Some(Run { train: key.train.parse().ok()?, date: ServiceDate::from_days(key.service_date).ok()?, ordinal })
+}

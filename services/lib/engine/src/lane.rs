@@ -1,0 +1,221 @@
+mod perform;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Run, SlotId};
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use journal::{ChainHash, Journal};
+use ownership::{Action, Failure, Input, Now, Occupancy, Owner, Reply, Request, Sound};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use train_date::OwnedTrainDate;
+
+use crate::lane::perform::Done;
+use crate::metrics::EngineMetrics;
+use crate::{Changes, EngineError, EngineOptions, ReplyQueue, RunChange, uptime};
+
+/// Messages taken in before the owner is asked what to do.
+const MESSAGES_AT_ONCE: usize = 1_024;
+/// How often an owner is told that time passes.
+const TICK: Duration = Duration::from_millis(25);
+
+/// What a lane is told.
+pub(crate) enum Message {
+    Submit(Request<OwnedTrainDate, ReplyTo>),
+    SubmitAll(Vec<Request<OwnedTrainDate, ReplyTo>>),
+    Own(BTreeSet<SlotId>),
+    Reload(Run),
+    /// Leave everything as it is: tell those who wait, and end.
+    Stop,
+}
+
+/// Who waits for an answer.
+pub(crate) enum ReplyTo {
+    Command(oneshot::Sender<Result<Reply<OwnedTrainDate>, Failure>>),
+    Queue { queue: ReplyQueue, correlation: u64 },
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Submit(_) => "Submit",
+            Self::SubmitAll(_) => "SubmitAll",
+            Self::Own(_) => "Own",
+            Self::Reload(_) => "Reload",
+            Self::Stop => "Stop",
+        })
+    }
+}
+
+impl ReplyTo {
+    fn send(self, result: Result<Reply<OwnedTrainDate>, Failure>) {
+        match self {
+            // Whoever has stopped waiting needs no answer.
+            Self::Command(sender) => drop(sender.send(result)),
+            Self::Queue { queue, correlation } => match result {
+                Ok(reply) => {
+                    let valid_until = reply.valid_until;
+                    queue.push(correlation, Ok(crate::handle::decision(reply)), valid_until);
+                }
+                Err(failure) => queue.push(correlation, Err(failure.into()), None),
+            },
+        }
+    }
+
+    pub(crate) fn fail(self, error: EngineError) {
+        match (self, error) {
+            (Self::Command(sender), EngineError::NotAnswered(failure)) => drop(sender.send(Err(failure))),
+            // The receiver sees that the sender is gone.
+            (Self::Command(sender), EngineError::Closed) => drop(sender),
+            (Self::Queue { queue, correlation }, error) => queue.push(correlation, Err(error), None),
+        }
+    }
+}
+
+/// One worker: the single writer of its slots.
+pub(crate) struct Lane {
+    owner: Owner<OwnedTrainDate, ReplyTo, Sound>,
+    journal: Arc<dyn Journal>,
+    options: EngineOptions,
+    inbox: mpsc::Receiver<Message>,
+    under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    snapshots_in_flight: usize,
+    /// The hash chain of each owned slot up to its last committed batch.
+    chains: BTreeMap<SlotId, ChainHash>,
+    slots: BTreeSet<SlotId>,
+    occupancy: watch::Sender<Occupancy>,
+    changes: Changes,
+    metrics: Arc<EngineMetrics>,
+}
+
+impl Lane {
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        options: EngineOptions,
+        inbox: mpsc::Receiver<Message>,
+        occupancy: watch::Sender<Occupancy>,
+        changes: Changes,
+        metrics: Arc<EngineMetrics>,
+    ) -> Self {
+        Self {
+            owner: Owner::new(rand::random(), options.limits.clone()),
+            journal,
+            options,
+            inbox,
+            under_way: FuturesUnordered::new(),
+            snapshots_in_flight: 0,
+            chains: BTreeMap::new(),
+            slots: BTreeSet::new(),
+            occupancy,
+            changes,
+            metrics,
+        }
+    }
+
+    /// Works until it is told to stop, or nobody can tell it anything any more.
+    pub async fn run(mut self) {
+        let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
+        let mut next_tick = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                Some(done) = self.under_way.next(), if !self.under_way.is_empty() => self.finished(done),
+                received = self.inbox.recv_many(&mut messages, MESSAGES_AT_ONCE) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+                () = sleep_until(next_tick) => {}
+            }
+            let now = now();
+            for message in messages.drain(..) {
+                match message {
+                    Message::Submit(request) => self.owner.handle(now, Input::Submit(request)),
+                    Message::SubmitAll(requests) => {
+                        requests.into_iter().for_each(|request| self.owner.handle(now, Input::Submit(request)));
+                    }
+                    Message::Own(slots) => self.own(now, slots),
+                    Message::Reload(run) => self.owner.handle(now, Input::Reload(run)),
+                    Message::Stop => return,
+                }
+            }
+            let ticked = next_tick <= Instant::now();
+            if ticked {
+                self.owner.handle(now, Input::Tick);
+                next_tick = Instant::now() + TICK;
+            }
+            self.owner.flush(now);
+            self.perform();
+            if ticked {
+                self.show_occupancy();
+            }
+        }
+    }
+
+    fn own(&mut self, now: Now, slots: BTreeSet<SlotId>) {
+        for slot in self.slots.difference(&slots) {
+            self.owner.handle(now, Input::Release(*slot));
+        }
+        for slot in slots.difference(&self.slots) {
+            self.owner.handle(now, Input::Assign(*slot));
+        }
+        self.slots = slots;
+        self.show_occupancy();
+    }
+
+    fn show_occupancy(&self) {
+        let occupancy = self.owner.occupancy();
+        self.occupancy.send_if_modified(|shown| std::mem::replace(shown, occupancy) != occupancy);
+    }
+
+    fn perform(&mut self) {
+        let actions: Vec<_> = self.owner.actions().collect();
+        for action in actions {
+            match action {
+                Action::Reply { to, result } => self.reply(to, result),
+                Action::Append(appends) => self.append(appends),
+                Action::Claim { ticket, slots } => self.claim(ticket, slots),
+                Action::Heartbeat { ticket, slots } => self.heartbeat(ticket, slots),
+                Action::Load { run, ticket, with_snapshot } => self.load(run, ticket, with_snapshot),
+                Action::List { slot, epoch } => self.list(slot, epoch),
+                Action::Snapshot(snapshot) => self.snapshot(snapshot),
+                Action::Committed(committed) => {
+                    EngineMetrics::add(&self.metrics.batches_committed, 1);
+                    EngineMetrics::add(&self.metrics.runs_committed, committed.runs.len() as u64);
+                    let ownership::Committed { epoch, version, time, .. } = committed;
+                    self.changes.record(committed.runs.iter().map(|run| RunChange { run: *run, epoch, version, time }));
+                }
+                Action::Quarantined { run, broken } => {
+                    EngineMetrics::add(&self.metrics.quarantined_runs, 1);
+                    tracing::error!(%run, invariant = broken.id, "train-date quarantined: {broken}");
+                }
+                Action::Released { slot, epoch } => self.give_up(slot, epoch),
+            }
+        }
+    }
+
+    fn reply(&self, to: ReplyTo, result: Result<Reply<OwnedTrainDate>, Failure>) {
+        let metrics = &self.metrics;
+        let counter = match &result {
+            Ok(Reply { outcome: ownership::Outcome::Accepted(_), .. }) => &metrics.accepted,
+            Ok(Reply { outcome: ownership::Outcome::Repeated(_), .. }) => &metrics.repeated,
+            Ok(Reply { outcome: ownership::Outcome::Refused(_), .. }) => &metrics.refused,
+            Ok(Reply { outcome: ownership::Outcome::Viewed(_), .. }) => &metrics.viewed,
+            Err(Failure::Unavailable { .. }) => &metrics.unavailable,
+            Err(Failure::Overloaded { .. }) => &metrics.overloaded,
+            Err(Failure::DeadlineExceeded) => &metrics.deadline_exceeded,
+            Err(Failure::NotOwner) => &metrics.not_owner,
+            Err(Failure::Quarantined) => &metrics.quarantined_requests,
+        };
+        EngineMetrics::add(counter, 1);
+        to.send(result);
+    }
+}
+
+fn now() -> Now {
+    Now { uptime: uptime::now(), jitter: rand::random() }
+}

@@ -1,0 +1,232 @@
+//! The calls on the journal that an owner's actions ask for. Each is answered by one [`Done`], after a time-out at the
+//! latest.
+
+use std::future::Future;
+use std::time::Duration;
+
+use domain::{Run, SlotId};
+use journal::{JournalError, SlotEpoch, Snapshot};
+use ownership::{
+    AppendOutcome, Appended, BatchId, Claimed, Epoch, Head, Heartbeat, Input, SlotAppend, SnapshotOfRun, Ticket,
+    Version,
+};
+use tokio::time::Instant;
+use train_date::OwnedTrainDate;
+
+use super::{Lane, ReplyTo, now};
+use crate::history;
+use crate::metrics::EngineMetrics;
+
+/// Snapshots under way at once; further ones are left out, which costs nothing but time when the run is next loaded.
+const SNAPSHOTS_IN_FLIGHT_MAX: usize = 32;
+/// The format of snapshots as the journal notes it. The kernel's own bytes say their version too.
+const SNAPSHOT_FORMAT: u32 = 1;
+
+/// What has come of a call. Without an answer within the time-out, or with an error, there is `None`.
+pub(super) enum Done {
+    Appended { names: Vec<(SlotId, BatchId)>, outcomes: Option<Vec<journal::AppendOutcome>> },
+    Claimed { ticket: Ticket, slots: Vec<SlotId>, claimed: Option<Vec<journal::Claimed>> },
+    Heartbeat { ticket: Ticket, heartbeat: Option<journal::Heartbeat> },
+    Input(Box<Input<OwnedTrainDate, ReplyTo>>),
+    Snapshot,
+    GivenUp,
+}
+
+impl Lane {
+    pub(super) fn finished(&mut self, done: Done) {
+        let input = match done {
+            Done::Appended { names, outcomes } => Input::Appended(self.appended(names, outcomes)),
+            Done::Claimed { ticket, slots, claimed } => Input::Claimed { ticket, slots: self.claimed(slots, claimed) },
+            Done::Heartbeat { ticket, heartbeat } => {
+                let counter =
+                    if heartbeat.is_some() { &self.metrics.heartbeats } else { &self.metrics.heartbeats_failed };
+                EngineMetrics::add(counter, 1);
+                let heartbeat = heartbeat.map(|beat| Heartbeat { time: beat.time, lost: beat.lost });
+                Input::HeartbeatDone { ticket, heartbeat }
+            }
+            Done::Input(input) => *input,
+            Done::Snapshot => {
+                self.snapshots_in_flight -= 1;
+                return;
+            }
+            Done::GivenUp => return,
+        };
+        self.owner.handle(now(), input);
+    }
+
+    pub(super) fn append(&mut self, appends: Vec<SlotAppend>) {
+        let names: Vec<(SlotId, BatchId)> = appends.iter().map(|append| (append.slot, append.batch)).collect();
+        let bytes: usize = appends.iter().map(|append| append.payload.len()).sum();
+        EngineMetrics::add(&self.metrics.append_bytes, bytes as u64);
+        EngineMetrics::add(&self.metrics.appends, 1);
+        let appends = appends.into_iter().map(|append| self.expecting(append)).collect();
+        let (journal, timeout, metrics) = (self.journal.clone(), self.options.journal_timeout, self.metrics.clone());
+        self.under_way.push(Box::pin(async move {
+            let started = Instant::now();
+            let outcomes = tokio::time::timeout(timeout, journal.append(appends)).await.ok();
+            EngineMetrics::add(&metrics.append_us, micros_since(started));
+            Done::Appended { names, outcomes }
+        }));
+    }
+
+    fn expecting(&self, append: SlotAppend) -> journal::SlotAppend {
+        journal::SlotAppend {
+            slot: append.slot,
+            expected: journal::Head {
+                version: append.head.version.0,
+                tail: journal::BatchId::from_u128(append.head.tail.0),
+                epoch: append.epoch.0,
+                chain: self.chains.get(&append.slot).copied().unwrap_or_default(),
+            },
+            batch_id: journal::BatchId::from_u128(append.batch.0),
+            payload: append.payload,
+            runs: append.runs.into_vec(),
+        }
+    }
+
+    fn appended(
+        &mut self,
+        names: Vec<(SlotId, BatchId)>,
+        outcomes: Option<Vec<journal::AppendOutcome>>,
+    ) -> Vec<Appended> {
+        let mut outcomes = outcomes.into_iter().flatten();
+        let mut appended = Vec::with_capacity(names.len());
+        for (slot, batch) in names {
+            let outcome = match outcomes.next() {
+                Some(journal::AppendOutcome::Committed { time, chain, .. }) => {
+                    self.chains.insert(slot, chain);
+                    AppendOutcome::Committed { time }
+                }
+                Some(journal::AppendOutcome::Fenced { head }) => {
+                    EngineMetrics::add(&self.metrics.batches_fenced, 1);
+                    tracing::warn!(%slot, epoch = head.epoch, "append fenced: another owner has the slot");
+                    AppendOutcome::Fenced
+                }
+                Some(journal::AppendOutcome::Unknown { error }) => {
+                    EngineMetrics::add(&self.metrics.batches_unknown, 1);
+                    tracing::warn!(%slot, error = &*error as &dyn std::error::Error, "append without an answer");
+                    AppendOutcome::Unknown
+                }
+                None => {
+                    EngineMetrics::add(&self.metrics.batches_unknown, 1);
+                    tracing::warn!(%slot, "append timed out");
+                    AppendOutcome::Unknown
+                }
+            };
+            appended.push(Appended { slot, batch, outcome });
+        }
+        appended
+    }
+
+    pub(super) fn claim(&mut self, ticket: Ticket, slots: Vec<SlotId>) {
+        let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
+        let owner = self.options.owner.clone();
+        let nonce = rand::random();
+        self.under_way.push(Box::pin(async move {
+            let claimed = within(timeout, "claim", journal.claim(&slots, &owner, nonce)).await;
+            Done::Claimed { ticket, slots, claimed }
+        }));
+    }
+
+    fn claimed(
+        &mut self,
+        slots: Vec<SlotId>,
+        claimed: Option<Vec<journal::Claimed>>,
+    ) -> Vec<(SlotId, Option<Claimed>)> {
+        let Some(claimed) = claimed else {
+            EngineMetrics::add(&self.metrics.claims_unknown, slots.len() as u64);
+            return slots.into_iter().map(|slot| (slot, None)).collect();
+        };
+        EngineMetrics::add(&self.metrics.slots_claimed, slots.len() as u64);
+        let mut answered = Vec::with_capacity(slots.len());
+        for one in claimed {
+            if let Some(previous) = one.previous_owner.filter(|previous| *previous != self.options.owner) {
+                tracing::info!(slot = %one.slot, %previous, epoch = one.head.epoch, "slot taken over");
+            }
+            self.chains.insert(one.slot, one.head.chain);
+            let head = Head { version: Version(one.head.version), tail: BatchId(u128::from_be_bytes(one.head.tail.0)) };
+            answered.push((one.slot, Some(Claimed { epoch: Epoch(one.head.epoch), head, time: one.time })));
+        }
+        answered
+    }
+
+    pub(super) fn heartbeat(&mut self, ticket: Ticket, slots: Vec<(SlotId, Epoch)>) {
+        let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
+        let slots: Vec<SlotEpoch> = slots.into_iter().map(|(slot, epoch)| SlotEpoch { slot, epoch: epoch.0 }).collect();
+        self.under_way.push(Box::pin(async move {
+            let heartbeat = within(timeout, "heartbeat", journal.heartbeat(&slots)).await;
+            Done::Heartbeat { ticket, heartbeat }
+        }));
+    }
+
+    pub(super) fn load(&mut self, run: Run, ticket: Ticket, with_snapshot: bool) {
+        let (journal, timeout, metrics) = (self.journal.clone(), self.options.journal_timeout, self.metrics.clone());
+        self.under_way.push(Box::pin(async move {
+            let started = Instant::now();
+            let stored = within(timeout, "load", history::load(&*journal, &run, with_snapshot, SNAPSHOT_FORMAT)).await;
+            EngineMetrics::add(&metrics.load_us, micros_since(started));
+            EngineMetrics::add(if stored.is_some() { &metrics.runs_loaded } else { &metrics.loads_failed }, 1);
+            Done::Input(Box::new(Input::Loaded { run, ticket, stored }))
+        }));
+    }
+
+    pub(super) fn list(&mut self, slot: SlotId, epoch: Epoch) {
+        let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
+        self.under_way.push(Box::pin(async move {
+            let runs = within(timeout, "list of runs", history::runs_of(&*journal, slot)).await;
+            Done::Input(Box::new(Input::Listed { slot, epoch, runs }))
+        }));
+    }
+
+    pub(super) fn snapshot(&mut self, snapshot: SnapshotOfRun) {
+        if self.snapshots_in_flight >= SNAPSHOTS_IN_FLIGHT_MAX {
+            EngineMetrics::add(&self.metrics.snapshots_failed, 1);
+            return;
+        }
+        self.snapshots_in_flight += 1;
+        let (journal, timeout, metrics) = (self.journal.clone(), self.options.journal_timeout, self.metrics.clone());
+        let snapshot = Snapshot {
+            run: snapshot.run,
+            version: snapshot.version.0,
+            format_version: SNAPSHOT_FORMAT,
+            state_hash: snapshot.state_hash.to_be_bytes().to_vec().into(),
+            payload: snapshot.payload,
+        };
+        self.under_way.push(Box::pin(async move {
+            let stored = within(timeout, "snapshot", journal.put_snapshot(&snapshot)).await;
+            let counter = if stored.is_some() { &metrics.snapshots_stored } else { &metrics.snapshots_failed };
+            EngineMetrics::add(counter, 1);
+            Done::Snapshot
+        }));
+    }
+
+    pub(super) fn give_up(&mut self, slot: SlotId, epoch: Option<Epoch>) {
+        self.chains.remove(&slot);
+        let Some(epoch) = epoch else { return };
+        let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
+        self.under_way.push(Box::pin(async move {
+            // Nothing depends on it: the next owner's claim is enough.
+            let _ = within(timeout, "give-up", journal.give_up(&[SlotEpoch { slot, epoch: epoch.0 }])).await;
+            Done::GivenUp
+        }));
+    }
+}
+
+/// The answer of a call on the journal, if there is one in time.
+async fn within<T>(timeout: Duration, what: &str, call: impl Future<Output = Result<T, JournalError>>) -> Option<T> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "journal: {what} failed");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("journal: {what} timed out");
+            None
+        }
+    }
+}
+
+fn micros_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
