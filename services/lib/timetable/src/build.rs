@@ -14,7 +14,7 @@ use crate::{
 /// Makes the timetable of everything that is not broken.
 ///
 /// # Errors
-/// Something is broken, and bad rows may not be dropped.
+/// Something is broken, and bad rows may not be dropped; or a row could not even be split.
 pub(crate) fn build(
     draft: Draft,
     findings: Findings,
@@ -30,9 +30,10 @@ pub(crate) fn build(
             DroppedTrain { code: train.text.clone(), file, line }
         })
         .collect();
+    let refused = !findings.problems.is_empty() && !options.drop_bad_rows || findings.unreadable;
     let mut report =
         Report { layout, rows: findings.rows, problems: findings.problems, dropped: Vec::new(), notes: findings.notes };
-    if !report.problems.is_empty() && !options.drop_bad_rows {
+    if refused {
         return Err(LoadError::BadRows(Box::new(report)));
     }
     report.dropped = dropped;

@@ -182,7 +182,8 @@ impl RollingStock {
 
     fn composition(&self, model: &str, kind: &str) -> Option<(&str, &Stand)> {
         let name = self.fallbacks.get(model).or_else(|| self.fallbacks.get(&format!("type:{kind}")))?;
-        self.compositions.get_key_value(name).map(|(name, stand)| (name.as_str(), stand))
+        let found = self.compositions.get_key_value(name).map(|(name, stand)| (name.as_str(), stand));
+        found.filter(|(_, stand)| stand.broken || !stand.carriages.is_empty())
     }
 
     fn read_carriage(&mut self, row: &Row<'_>, findings: &mut Findings) {

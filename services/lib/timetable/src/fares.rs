@@ -111,7 +111,8 @@ impl FareCurve {
         let next = points.partition_point(|(from_km, _)| *from_km <= km);
         let (from_km, fen) = *points.get(next.saturating_sub(1))?;
         let past_the_end = next == points.len() && from_km > 0;
-        Some(if past_the_end { (u64::from(fen) * u64::from(km) / u64::from(from_km)) as u32 } else { fen })
+        let in_proportion = || u64::from(fen) * u64::from(km) / u64::from(from_km);
+        Some(if past_the_end { u32::try_from(in_proportion()).unwrap_or(u32::MAX) } else { fen })
     }
 }
 

@@ -20,7 +20,8 @@ pub enum Layout {
 /// What to do with bad input.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadOptions {
-    /// Leave out every train that has a bad row, and list it in the report, instead of refusing the whole timetable.
+    /// Leave out every train that has a bad row, and list it in the report, instead of refusing the whole timetable. Rows that
+    /// cannot be split into fields are refused all the same: they may be a stop of any train.
     pub drop_bad_rows: bool,
 }
 
@@ -74,7 +75,7 @@ pub enum LoadError {
         /// Every column the file may have.
         allowed: String,
     },
-    /// Rows are wrong, and bad rows may not be dropped.
+    /// Rows are wrong, and may not be dropped.
     #[error("{} bad rows, the first: {}", .0.problems.len(), FirstProblem(.0))]
     BadRows(Box<Report>),
 }

@@ -100,6 +100,9 @@ pub(crate) struct Findings {
     pub(crate) rows: Vec<(Arc<str>, u64)>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) notes: Vec<String>,
+    /// Whether a row could not even be split into fields. Nobody knows which train it belongs to, so that no train can be
+    /// left out for it.
+    pub(crate) unreadable: bool,
 }
 
 impl Findings {

@@ -104,7 +104,10 @@ pub(crate) fn read_table(
                 each(&Row { at: Findings::at(number, line), record: &record, positions: &positions }, findings);
             }
             Err(error) => match bad_record(&error) {
-                Some((line, reason)) => findings.problem(Findings::at(number, line), "row", "", reason),
+                Some((line, reason)) => {
+                    findings.problem(Findings::at(number, line), "row", "", reason);
+                    findings.unreadable = true;
+                }
                 None => return Err(broken(error)),
             },
         }

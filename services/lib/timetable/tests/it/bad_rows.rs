@@ -204,6 +204,15 @@ fn dropping_a_station_leaves_out_the_trains_that_call_there() {
 }
 
 #[test]
+fn a_row_that_cannot_be_split_is_never_dropped() {
+    // It might be a stop of any train.
+    let directory = with("stops.csv", "K2,3,a,10:00,,200", "K2,3,a,10:00");
+    let dropping = LoadOptions { drop_bad_rows: true };
+    let error = Timetable::load(directory.path(), dropping, &mut |_| {}).unwrap_err();
+    assert!(matches!(&error, LoadError::BadRows(report) if report.problems[0].line == 7), "{error}");
+}
+
+#[test]
 fn misspelt_and_missing_columns_are_named_and_never_dropped() {
     for drop_bad_rows in [false, true] {
         let directory = with("stops.csv", "departure,km", "departs,km");
