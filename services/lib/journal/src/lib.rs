@@ -27,9 +27,15 @@
 
 mod cluster;
 mod error;
+mod partitioned;
+mod postgres;
+mod rows;
+mod sqlite;
+mod steps;
+mod time;
 mod types;
 
-pub use cluster::{ClusterConfig, PARTITIONS, partition};
+pub use cluster::{ClusterConfig, PARTITIONS, create, open, partition};
 pub use error::JournalError;
 pub use types::{
     APPEND_SLOTS_MAX, AppendOutcome, BatchId, ChainHash, Checkpoint, Claimed, FeedBatch, Head, Heartbeat,

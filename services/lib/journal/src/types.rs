@@ -93,7 +93,7 @@ pub struct SlotAppend {
     pub batch_id: BatchId,
     /// The encoded batch.
     pub payload: Bytes,
-    /// The runs the batch concerns, each once: how [`crate::Journal::load_run`] finds it.
+    /// The runs the batch concerns: how [`crate::Journal::load_run`] finds it.
     pub runs: Vec<Run>,
 }
 
@@ -220,4 +220,29 @@ pub struct SnapshotName {
     pub version: u64,
     /// The snapshot's state hash.
     pub state_hash: Bytes,
+}
+
+/// Checks a call's appends, brings their runs in order, and gives each one's new head: hashing happens before the
+/// storage is asked, outside every lock.
+///
+/// # Panics
+/// On what [`crate::Journal::append`] says.
+pub(crate) fn check_appends(appends: &mut [SlotAppend]) -> Vec<Head> {
+    let mut seen = [false; APPEND_SLOTS_MAX];
+    appends
+        .iter_mut()
+        .map(|append| {
+            let slot = append.slot;
+            let twice = std::mem::replace(&mut seen[usize::from(slot.number())], true);
+            assert!(!twice, "slot {slot} is appended to twice in one call");
+            assert!(
+                append.payload.len() <= PAYLOAD_BYTES_MAX,
+                "slot {slot}: a batch of {} bytes",
+                append.payload.len()
+            );
+            append.runs.sort_unstable();
+            append.runs.dedup();
+            append.expected.advanced(slot, append.batch_id, &append.payload)
+        })
+        .collect()
 }

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Database, Executor, Pool, Postgres, Sqlite, Transaction};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,7 +23,9 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub struct GroupWriter<DB: GroupBackend> {
     queue: mpsc::Sender<Box<dyn Member<DB>>>,
-    task: JoinHandle<()>,
+    close: Arc<Notify>,
+    /// Taken out by the shutdown that joins it.
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Bounds of a [`GroupWriter`].
@@ -67,8 +69,9 @@ impl<DB: GroupBackend> GroupWriter<DB> {
     /// Starts the writer's task on the current runtime. It takes a connection per group and gives it back.
     pub fn start(pool: Pool<DB>, options: GroupWriterOptions) -> Self {
         let (queue, members) = mpsc::channel(options.queue_members_max);
-        let task = tokio::spawn(run(pool, options, members));
-        Self { queue, task }
+        let close = Arc::new(Notify::new());
+        let task = tokio::spawn(run(pool, options, members, close.clone()));
+        Self { queue, close, task: Mutex::new(Some(task)) }
     }
 
     /// Runs `work` in the next group and returns its value once the commit is durable. The work is some statements on the
@@ -92,9 +95,12 @@ impl<DB: GroupBackend> GroupWriter<DB> {
     }
 
     /// Takes no more work, commits what was submitted, and waits for the task to end.
-    pub async fn shutdown(self) {
-        drop(self.queue);
-        if let Err(error) = self.task.await {
+    pub async fn shutdown(&self) {
+        self.close.notify_one();
+        // The lock is there to be held across this wait: a second shutdown returns when the first has ended.
+        if let Some(task) = self.task.lock().await.take()
+            && let Err(error) = task.await
+        {
             tracing::error!(%error, "the group writer's task failed");
         }
     }
@@ -204,9 +210,21 @@ async fn run<DB: GroupBackend>(
     pool: Pool<DB>,
     options: GroupWriterOptions,
     mut queue: mpsc::Receiver<Box<dyn Member<DB>>>,
+    close: Arc<Notify>,
 ) {
     let mut group = Vec::with_capacity(options.group_members_max);
-    while queue.recv_many(&mut group, options.group_members_max).await > 0 {
+    loop {
+        let received = tokio::select! {
+            // Either branch may be dropped: what was not received stays in the queue.
+            received = queue.recv_many(&mut group, options.group_members_max) => received,
+            () = close.notified() => {
+                queue.close();
+                continue;
+            }
+        };
+        if received == 0 {
+            return;
+        }
         group.retain(|member| !member.is_abandoned());
         if group.is_empty() {
             continue;
@@ -243,38 +261,45 @@ async fn execute_and_commit<DB: GroupBackend>(
     group: &mut [Box<dyn Member<DB>>],
     deadline: Instant,
 ) -> Fate {
-    let transaction = match timeout_at(deadline, execute(connection, group)).await {
-        Ok(Ok(transaction)) => transaction,
+    let (transaction, any_kept) = match timeout_at(deadline, execute(connection, group)).await {
+        Ok(Ok(executed)) => executed,
         Ok(Err(error)) => return Fate::Aborted(Arc::new(error)),
         Err(_) => return Fate::Aborted(Arc::new(timed_out())),
     };
-    match timeout_at(deadline, transaction.commit()).await {
+    let end = async { if any_kept { transaction.commit().await } else { transaction.rollback().await } };
+    match timeout_at(deadline, end).await {
         Ok(Ok(())) => Fate::Committed,
         Ok(Err(error)) => Fate::Unknown(Arc::new(error)),
         Err(_) => Fate::Unknown(Arc::new(timed_out())),
     }
 }
 
-/// Runs every member in a savepoint of its own. One round trip between members: the last one's end and the next one's
-/// savepoint travel together.
+/// Runs every member, each in a savepoint of its own unless it is alone; says whether there is anything to commit. One
+/// round trip between members: the last one's end and the next one's savepoint travel together.
 async fn execute<'c, DB: GroupBackend>(
     connection: &'c mut DB::Connection,
     group: &mut [Box<dyn Member<DB>>],
-) -> Result<Transaction<'c, DB>, sqlx::Error> {
+) -> Result<(Transaction<'c, DB>, bool), sqlx::Error> {
     const END: [&str; 2] = ["ROLLBACK TO SAVEPOINT member; RELEASE SAVEPOINT member", "RELEASE SAVEPOINT member"];
     const NEXT: [&str; 2] = [
         "ROLLBACK TO SAVEPOINT member; RELEASE SAVEPOINT member; SAVEPOINT member",
         "RELEASE SAVEPOINT member; SAVEPOINT member",
     ];
     let mut transaction = connection.begin_with(DB::BEGIN).await?;
+    if let [alone] = group {
+        let keep = alone.run(&mut transaction).await;
+        return Ok((transaction, keep));
+    }
     DB::control(&mut transaction, "SAVEPOINT member").await?;
     let last = group.len() - 1;
+    let mut any_kept = false;
     for (index, member) in group.iter_mut().enumerate() {
         let keep = member.run(&mut transaction).await;
+        any_kept |= keep;
         let control = if index == last { END } else { NEXT };
         DB::control(&mut transaction, control[usize::from(keep)]).await?;
     }
-    Ok(transaction)
+    Ok((transaction, any_kept))
 }
 
 fn timed_out() -> sqlx::Error {

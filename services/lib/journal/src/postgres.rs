@@ -1,0 +1,280 @@
+//! The journal in one Postgres database: each append, claim and heartbeat is one statement of its own, never an
+//! interactive transaction that a frozen client could leave open.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{Run, SlotId};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
+use storage::OpenOptions;
+use tokio::time::timeout;
+
+use crate::rows::{self, Appended, in_order, number_column, slot_column};
+use crate::steps::postgres as steps;
+use crate::time::ServerClock;
+use crate::types::check_appends;
+use crate::{
+    AppendOutcome, Checkpoint, Claimed, FeedBatch, Head, Heartbeat, Journal, JournalError, RunHistory, SlotAppend,
+    SlotEpoch, Snapshot,
+};
+
+/// How many batches one transaction of a purge deletes.
+const PURGE_BATCHES_MAX: u32 = 1_000;
+
+/// How much longer than the server's own time-out an answer may take, in ms, before the connection is given up: the
+/// server, or the way to it, is then gone without a word.
+const ANSWER_GRACE_MS: u64 = 1_000;
+
+#[derive(Debug)]
+pub(crate) struct PostgresJournal {
+    pool: PgPool,
+    clock: ServerClock,
+    answer_timeout: Duration,
+}
+
+impl PostgresJournal {
+    /// A journal over an open database that was checked.
+    pub(crate) fn new(pool: PgPool, options: &OpenOptions) -> Self {
+        let answer_timeout = Duration::from_millis(options.statement_timeout_ms + ANSWER_GRACE_MS);
+        Self { pool, clock: ServerClock::default(), answer_timeout }
+    }
+
+    /// Waits for the answer to some statements, no longer than the time-out.
+    async fn within<T>(&self, statements: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
+        timeout(self.answer_timeout, statements).await.unwrap_or_else(|_| {
+            let silent = std::io::Error::new(std::io::ErrorKind::TimedOut, "postgres did not answer");
+            Err(sqlx::Error::Io(silent).into())
+        })
+    }
+}
+
+/// Gives a connection back, or closes it when it failed: what it has under way is unknown.
+fn settle<T>(mut connection: PoolConnection<Postgres>, answer: Result<T, JournalError>) -> Result<T, JournalError> {
+    if matches!(answer, Err(JournalError::Storage(_))) {
+        connection.close_on_drop();
+    }
+    answer
+}
+
+/// Begins to read one state with several statements.
+async fn begin_read(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, JournalError> {
+    Ok(connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+}
+
+#[async_trait]
+impl Journal for PostgresJournal {
+    async fn append(&self, mut appends: Vec<SlotAppend>) -> Vec<AppendOutcome> {
+        let advanced = check_appends(&mut appends);
+        let mut connection = match self.pool.acquire().await {
+            Ok(connection) => connection,
+            Err(error) => return rows::all_unknown(&appends, error.into()),
+        };
+        let found = self.within(append(&mut connection, &self.clock, &appends, &advanced)).await;
+        match settle(connection, found) {
+            Ok(found) => rows::outcomes(&appends, &advanced, &found),
+            Err(error) => rows::all_unknown(&appends, error),
+        }
+    }
+
+    async fn claim(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<Claimed>, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let claimed = self.within(claim(&mut connection, &self.clock, slots, owner, nonce)).await;
+        in_order(slots, &settle(connection, claimed)?)
+    }
+
+    async fn give_up(&self, slots: &[SlotEpoch]) -> Result<(), JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let given_up = self.within(give_up(&mut connection, slots)).await;
+        settle(connection, given_up)
+    }
+
+    async fn heartbeat(&self, slots: &[SlotEpoch]) -> Result<Heartbeat, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let beat = self.within(heartbeat(&mut connection, &self.clock, slots)).await;
+        settle(connection, beat)
+    }
+
+    async fn heads(&self, slots: &[SlotId]) -> Result<Vec<Head>, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let heads = self.within(heads(&mut connection, slots)).await;
+        in_order(slots, &settle(connection, heads)?)
+    }
+
+    async fn feed_positions(&self, slots: &[SlotId]) -> Result<Vec<u64>, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let versions = self.within(versions(&mut connection)).await;
+        in_order(slots, &settle(connection, versions)?)
+    }
+
+    async fn read_feed(
+        &self,
+        slot: SlotId,
+        after_version: u64,
+        batches_max: u32,
+    ) -> Result<Vec<FeedBatch>, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let batches = self.within(steps::read_feed(&mut connection, slot, after_version, batches_max)).await;
+        settle(connection, batches)
+    }
+
+    async fn load_run(&self, run: &Run) -> Result<RunHistory, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let history = self
+            .within(async {
+                let mut transaction = begin_read(&mut connection).await?;
+                let history = steps::load_run(&mut transaction, run).await?;
+                transaction.commit().await?;
+                Ok(history)
+            })
+            .await;
+        settle(connection, history)
+    }
+
+    async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let put = self.within(steps::put_snapshot(&mut connection, snapshot)).await;
+        settle(connection, put)
+    }
+
+    async fn checkpoint(&self, slot: SlotId) -> Result<Option<Checkpoint>, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let checkpoint = self
+            .within(async {
+                // One state for all its reads: a snapshot that is replaced meanwhile fails the statement that deletes it.
+                let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+                let checkpoint = steps::checkpoint(&mut transaction, slot).await?;
+                transaction.commit().await?;
+                Ok(checkpoint)
+            })
+            .await;
+        settle(connection, checkpoint)
+    }
+
+    async fn latest_checkpoint(&self, slot: SlotId) -> Result<Option<Checkpoint>, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let checkpoint = self.within(steps::latest_checkpoint(&mut connection, slot)).await;
+        settle(connection, checkpoint)
+    }
+
+    async fn purge(&self, slot: SlotId, up_to_version: u64) -> Result<u64, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let marked = self.within(steps::begin_purge(&mut connection, slot, up_to_version)).await;
+        settle(connection, marked)?;
+        let mut deleted = 0;
+        loop {
+            let mut connection = self.pool.acquire().await?;
+            let some = self
+                .within(async {
+                    let mut transaction = connection.begin().await?;
+                    let some = steps::purge_some(&mut transaction, slot, up_to_version, PURGE_BATCHES_MAX).await?;
+                    transaction.commit().await?;
+                    Ok(some)
+                })
+                .await;
+            let some = settle(connection, some)?;
+            deleted += some;
+            if some == 0 {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn slot_columns(slots: impl Iterator<Item = SlotId>) -> Vec<i32> {
+    slots.map(slot_column).collect()
+}
+
+async fn append(
+    connection: &mut PgConnection,
+    clock: &ServerClock,
+    appends: &[SlotAppend],
+    advanced: &[Head],
+) -> Result<HashMap<SlotId, Appended>, JournalError> {
+    type Row = (i32, Option<i64>, i64, i64, Vec<u8>, Vec<u8>);
+    let expected = || appends.iter().map(|append| &append.expected);
+    let index = || appends.iter().flat_map(|append| append.runs.iter().map(move |run| (append.slot, run)));
+    let rows: Vec<Row> = sqlx::query_as(include_str!("queries/postgres/append.sql"))
+        .bind(slot_columns(appends.iter().map(|append| append.slot)))
+        .bind(expected().map(|head| number_column(head.version)).collect::<Vec<_>>())
+        .bind(expected().map(|head| &head.tail.0[..]).collect::<Vec<_>>())
+        .bind(expected().map(|head| number_column(head.epoch)).collect::<Vec<_>>())
+        .bind(appends.iter().map(|append| &append.batch_id.0[..]).collect::<Vec<_>>())
+        .bind(advanced.iter().map(|head| &head.chain.0[..]).collect::<Vec<_>>())
+        .bind(appends.iter().map(|append| &append.payload[..]).collect::<Vec<_>>())
+        .bind(slot_columns(index().map(|(slot, _)| slot)))
+        .bind(index().map(|(_, run)| run.to_string()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    let read = |(slot, time_ms, version, epoch, tail, chain): Row| {
+        let head_before = rows::head(version, epoch, &tail, &chain)?;
+        Ok((rows::slot(slot)?, Appended { head_before, committed_at: time_ms.map(|ms| clock.observe(ms)) }))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+async fn claim(
+    connection: &mut PgConnection,
+    clock: &ServerClock,
+    slots: &[SlotId],
+    owner: &str,
+    nonce: u128,
+) -> Result<HashMap<SlotId, Claimed>, JournalError> {
+    type Row = (i32, i64, i64, Vec<u8>, Vec<u8>, Option<String>, i64);
+    let rows: Vec<Row> = sqlx::query_as(include_str!("queries/postgres/claim.sql"))
+        .bind(slot_columns(slots.iter().copied()))
+        .bind(owner)
+        .bind(&nonce.to_be_bytes()[..])
+        .fetch_all(connection)
+        .await?;
+    let read = |(slot, version, epoch, tail, chain, previous_owner, time_ms): Row| {
+        let (slot, head) = (rows::slot(slot)?, rows::head(version, epoch, &tail, &chain)?);
+        Ok((slot, Claimed { slot, head, previous_owner, time: clock.observe(time_ms) }))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+async fn give_up(connection: &mut PgConnection, slots: &[SlotEpoch]) -> Result<(), JournalError> {
+    sqlx::query(include_str!("queries/postgres/give_up.sql"))
+        .bind(slot_columns(slots.iter().map(|held| held.slot)))
+        .bind(slots.iter().map(|held| number_column(held.epoch)).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn heartbeat(
+    connection: &mut PgConnection,
+    clock: &ServerClock,
+    slots: &[SlotEpoch],
+) -> Result<Heartbeat, JournalError> {
+    let (time_ms, lost): (i64, Vec<i32>) = sqlx::query_as(include_str!("queries/postgres/heartbeat.sql"))
+        .bind(slot_columns(slots.iter().map(|held| held.slot)))
+        .bind(slots.iter().map(|held| number_column(held.epoch)).collect::<Vec<_>>())
+        .fetch_one(connection)
+        .await?;
+    let lost = lost.into_iter().map(rows::slot).collect::<Result<_, _>>()?;
+    Ok(Heartbeat { time: clock.observe(time_ms), lost })
+}
+
+async fn heads(connection: &mut PgConnection, slots: &[SlotId]) -> Result<HashMap<SlotId, Head>, JournalError> {
+    type Row = (i32, i64, i64, Vec<u8>, Vec<u8>);
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT slot, version, epoch, tail, chain FROM slot_head WHERE slot = ANY ($1::int4[])")
+            .bind(slot_columns(slots.iter().copied()))
+            .fetch_all(connection)
+            .await?;
+    let read =
+        |(slot, version, epoch, tail, chain): Row| Ok((rows::slot(slot)?, rows::head(version, epoch, &tail, &chain)?));
+    rows.into_iter().map(read).collect()
+}
+
+async fn versions(connection: &mut PgConnection) -> Result<HashMap<SlotId, u64>, JournalError> {
+    let rows: Vec<(i32, i64)> = sqlx::query_as("SELECT slot, version FROM slot_head").fetch_all(connection).await?;
+    rows.into_iter().map(|(slot, version)| Ok((rows::slot(slot)?, rows::number(version)?))).collect()
+}

@@ -1,0 +1,234 @@
+//! The journal in one SQLite file: one writer for the whole process, whose commits take in whatever was asked for during
+//! the last one.
+
+mod append;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use domain::{Run, SlotId, Time};
+use sqlx::{Connection, Sqlite, SqliteConnection};
+use storage::{GroupWriter, GroupWriterOptions, SqliteDatabase};
+
+use crate::rows::{self, in_order, slot_column};
+use crate::steps::sqlite as steps;
+use crate::time::WallClock;
+use crate::types::check_appends;
+use crate::{
+    AppendOutcome, Checkpoint, Claimed, FeedBatch, Head, Heartbeat, Journal, JournalError, RunHistory, SlotAppend,
+    SlotEpoch, Snapshot,
+};
+
+/// How many batches one transaction of a purge deletes: appends wait no longer than that takes.
+const PURGE_BATCHES_MAX: u32 = 1_000;
+
+#[derive(Debug)]
+pub(crate) struct SqliteJournal {
+    database: SqliteDatabase,
+    writer: GroupWriter<Sqlite>,
+    clock: Arc<WallClock>,
+}
+
+/// A slot's head and who owns it.
+#[derive(Clone, Debug)]
+struct HeadRow {
+    head: Head,
+    owner: Option<String>,
+}
+
+impl SqliteJournal {
+    /// A journal over an open file that was checked.
+    pub(crate) async fn open(database: SqliteDatabase) -> Result<Self, JournalError> {
+        let wall_ms = read_wall_clock(&mut *database.readers().acquire().await?).await?;
+        let clock = Arc::new(WallClock::start(wall_ms, Instant::now()));
+        let writer = GroupWriter::start(database.writer().clone(), GroupWriterOptions::default());
+        Ok(Self { database, writer, clock })
+    }
+
+    async fn read_heads(&self, slots: &[SlotId]) -> Result<(HashMap<SlotId, HeadRow>, Time), JournalError> {
+        let mut connection = self.database.readers().acquire().await?;
+        read_heads(&mut connection, &self.clock, slots).await
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    async fn append(&self, mut appends: Vec<SlotAppend>) -> Vec<AppendOutcome> {
+        let advanced = check_appends(&mut appends);
+        let appends = Arc::new(appends);
+        let clock = self.clock.clone();
+        let given = appends.clone();
+        let written = self
+            .writer
+            .submit(move |connection| {
+                Box::pin(async move { append::append(connection, &clock, &given, &advanced).await })
+            })
+            .await;
+        written.unwrap_or_else(|error| rows::all_unknown(&appends, error.into()))
+    }
+
+    async fn claim(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<Claimed>, JournalError> {
+        let (slots, owner, clock) = (slots.to_vec(), owner.to_owned(), self.clock.clone());
+        let claimed = self
+            .writer
+            .submit(move |connection| Box::pin(async move { claim(connection, &clock, &slots, &owner, nonce).await }))
+            .await?;
+        Ok(claimed)
+    }
+
+    async fn give_up(&self, slots: &[SlotEpoch]) -> Result<(), JournalError> {
+        let slots = slots.to_vec();
+        self.writer.submit(move |connection| Box::pin(async move { give_up(connection, &slots).await })).await?;
+        Ok(())
+    }
+
+    async fn heartbeat(&self, slots: &[SlotEpoch]) -> Result<Heartbeat, JournalError> {
+        let asked: Vec<_> = slots.iter().map(|held| held.slot).collect();
+        let (heads, time) = self.read_heads(&asked).await?;
+        let is_lost = |held: &&SlotEpoch| heads.get(&held.slot).is_none_or(|row| row.head.epoch != held.epoch);
+        Ok(Heartbeat { time, lost: slots.iter().filter(is_lost).map(|held| held.slot).collect() })
+    }
+
+    async fn heads(&self, slots: &[SlotId]) -> Result<Vec<Head>, JournalError> {
+        let (heads, _) = self.read_heads(slots).await?;
+        Ok(in_order(slots, &heads)?.into_iter().map(|row| row.head).collect())
+    }
+
+    async fn feed_positions(&self, slots: &[SlotId]) -> Result<Vec<u64>, JournalError> {
+        let found: Vec<(i32, i64)> =
+            sqlx::query_as("SELECT slot, version FROM slot_head").fetch_all(self.database.readers()).await?;
+        let read = |(slot, version)| Ok((rows::slot(slot)?, rows::number(version)?));
+        let versions = found.into_iter().map(read).collect::<Result<_, JournalError>>()?;
+        in_order(slots, &versions)
+    }
+
+    async fn read_feed(
+        &self,
+        slot: SlotId,
+        after_version: u64,
+        batches_max: u32,
+    ) -> Result<Vec<FeedBatch>, JournalError> {
+        let mut connection = self.database.readers().acquire().await?;
+        let mut transaction = connection.begin().await?;
+        steps::read_feed(&mut transaction, slot, after_version, batches_max).await
+    }
+
+    async fn load_run(&self, run: &Run) -> Result<RunHistory, JournalError> {
+        let mut connection = self.database.readers().acquire().await?;
+        let mut transaction = connection.begin().await?;
+        steps::load_run(&mut transaction, run).await
+    }
+
+    async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
+        let snapshot = snapshot.clone();
+        self.writer
+            .submit(move |connection| Box::pin(async move { steps::put_snapshot(connection, &snapshot).await }))
+            .await?;
+        Ok(())
+    }
+
+    async fn checkpoint(&self, slot: SlotId) -> Result<Option<Checkpoint>, JournalError> {
+        Ok(self.writer.submit(move |connection| Box::pin(steps::checkpoint(connection, slot))).await?)
+    }
+
+    async fn latest_checkpoint(&self, slot: SlotId) -> Result<Option<Checkpoint>, JournalError> {
+        let mut connection = self.database.readers().acquire().await?;
+        let mut transaction = connection.begin().await?;
+        steps::latest_checkpoint(&mut transaction, slot).await
+    }
+
+    async fn purge(&self, slot: SlotId, up_to_version: u64) -> Result<u64, JournalError> {
+        self.writer.submit(move |connection| Box::pin(steps::begin_purge(connection, slot, up_to_version))).await?;
+        let mut deleted = 0;
+        loop {
+            let some = self
+                .writer
+                .submit(move |connection| {
+                    Box::pin(steps::purge_some(connection, slot, up_to_version, PURGE_BATCHES_MAX))
+                })
+                .await?;
+            deleted += some;
+            if some == 0 {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    async fn close(&self) {
+        self.writer.shutdown().await;
+        self.database.close().await;
+    }
+}
+
+/// Slots as the JSON array that SQLite's `json_each` reads.
+fn json_array(slots: impl Iterator<Item = SlotId>) -> String {
+    let numbers: Vec<_> = slots.map(|slot| slot.number().to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// The heads of slots, and the time, which is no earlier than the time of any of their batches.
+async fn read_heads(
+    connection: &mut SqliteConnection,
+    clock: &WallClock,
+    slots: &[SlotId],
+) -> Result<(HashMap<SlotId, HeadRow>, Time), JournalError> {
+    type Row = (i32, i64, i64, Vec<u8>, Vec<u8>, Option<String>, i64, i64);
+    let rows: Vec<Row> = sqlx::query_as(include_str!("queries/sqlite/heads.sql"))
+        .bind(json_array(slots.iter().copied()))
+        .fetch_all(&mut *connection)
+        .await?;
+    let wall_ms = match rows.first() {
+        Some(row) => row.7,
+        None => read_wall_clock(connection).await?,
+    };
+    let mut time = clock.observe(wall_ms, Instant::now());
+    let mut heads = HashMap::with_capacity(rows.len());
+    for (slot, version, epoch, tail, chain, owner, time_ms, _) in rows {
+        time = time.max(Time::from_millis(time_ms));
+        let head = rows::head(version, epoch, &tail, &chain)?;
+        heads.insert(rows::slot(slot)?, HeadRow { head, owner });
+    }
+    Ok((heads, time))
+}
+
+async fn read_wall_clock(connection: &mut SqliteConnection) -> Result<i64, JournalError> {
+    let sql = "SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
+    Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
+}
+
+async fn claim(
+    connection: &mut SqliteConnection,
+    clock: &WallClock,
+    slots: &[SlotId],
+    owner: &str,
+    nonce: u128,
+) -> Result<Vec<Claimed>, JournalError> {
+    let (heads, time) = read_heads(connection, clock, slots).await?;
+    let before = in_order(slots, &heads)?;
+    sqlx::query(include_str!("queries/sqlite/claim.sql"))
+        .bind(json_array(slots.iter().copied()))
+        .bind(owner)
+        .bind(&nonce.to_be_bytes()[..])
+        .execute(connection)
+        .await?;
+    let claimed = |(slot, row): (&SlotId, HeadRow)| Claimed {
+        slot: *slot,
+        head: Head { epoch: row.head.epoch + 1, ..row.head },
+        previous_owner: row.owner,
+        time,
+    };
+    Ok(slots.iter().zip(before).map(claimed).collect())
+}
+
+async fn give_up(connection: &mut SqliteConnection, slots: &[SlotEpoch]) -> Result<(), JournalError> {
+    for held in slots {
+        sqlx::query("UPDATE slot_head SET owner = NULL, claim_nonce = NULL WHERE slot = $1 AND epoch = $2")
+            .bind(slot_column(held.slot))
+            .bind(rows::number_column(held.epoch))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! The database's time, kept from going back.
+
+use std::time::Instant;
+
+use domain::Time;
+use parking_lot::Mutex;
+
+/// How far answers that overtake each other may lie apart, in ms, before an earlier time counts as a step back.
+const DISORDER_MS_MAX: i64 = 1_000;
+
+/// How far a wall clock may drift from the machine's steady clock between two readings, in ms, before it counts as a step.
+const DRIFT_MS_MAX: i64 = 1_000;
+
+/// A server's clock as one process sees it: never goes back.
+#[derive(Debug, Default)]
+pub(crate) struct ServerClock {
+    last: Mutex<LastSeen>,
+}
+
+#[derive(Debug, Default)]
+struct LastSeen {
+    time_ms: i64,
+    behind: bool,
+}
+
+impl ServerClock {
+    /// The time to use for what the server said.
+    pub(crate) fn observe(&self, said_ms: i64) -> Time {
+        let mut last = self.last.lock();
+        let behind = said_ms < last.time_ms - DISORDER_MS_MAX;
+        if behind && !last.behind {
+            tracing::error!(
+                back_ms = last.time_ms - said_ms,
+                "the database's clock stepped back: holding the last time"
+            );
+        }
+        last.behind = behind;
+        last.time_ms = last.time_ms.max(said_ms);
+        Time::from_millis(last.time_ms)
+    }
+}
+
+/// The wall clock of the machine whose disk holds the journal. Small drift is followed; a step, in either direction, is
+/// refused for the life of the process: a step ahead would free seats early, a step back would hold them too long. A
+/// machine that was suspended counts as stepped. The process follows the wall clock again after a restart.
+#[derive(Debug)]
+pub(crate) struct WallClock {
+    state: Mutex<Anchor>,
+}
+
+#[derive(Debug)]
+struct Anchor {
+    wall_ms: i64,
+    at: Instant,
+    last_ms: i64,
+    stepped: bool,
+}
+
+impl WallClock {
+    /// A clock that starts from a reading of the wall clock taken at `now`.
+    pub(crate) fn start(wall_ms: i64, now: Instant) -> Self {
+        Self { state: Mutex::new(Anchor { wall_ms, at: now, last_ms: wall_ms, stepped: false }) }
+    }
+
+    /// The time to use for a reading of the wall clock taken at `now`.
+    pub(crate) fn observe(&self, wall_ms: i64, now: Instant) -> Time {
+        let mut state = self.state.lock();
+        let passed_ms = i64::try_from(now.saturating_duration_since(state.at).as_millis()).unwrap_or(i64::MAX);
+        let steady_ms = state.wall_ms.saturating_add(passed_ms);
+        let stepped = (wall_ms - steady_ms).abs() > DRIFT_MS_MAX;
+        if stepped {
+            if !state.stepped {
+                tracing::error!(
+                    step_ms = wall_ms - steady_ms,
+                    "the machine's clock stepped: going on by the steady clock until a restart"
+                );
+            }
+            state.last_ms = state.last_ms.max(steady_ms);
+        } else {
+            // Following small drift keeps the anchor young, so that drift never adds up to a step.
+            state.wall_ms = wall_ms;
+            state.at = now;
+            state.last_ms = state.last_ms.max(wall_ms);
+        }
+        state.stepped = stepped;
+        Time::from_millis(state.last_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_steps_back_is_held_until_it_catches_up() {
+        let clock = ServerClock::default();
+        let seen = [10_000, 6_000, 9_999, 10_001].map(|said| clock.observe(said).millis());
+        assert_eq!(seen, [10_000, 10_000, 10_000, 10_001]);
+    }
+
+    #[test]
+    fn a_wall_clock_that_steps_is_not_followed() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let hour = 3_600_000;
+        let clock = WallClock::start(1_000_000, start);
+        assert_eq!(clock.observe(1_010_040, at(10)).millis(), 1_010_040, "40 ms of drift are followed");
+        assert_eq!(clock.observe(1_020_000 + hour, at(20)).millis(), 1_020_040, "an hour ahead is not");
+        assert_eq!(clock.observe(1_030_000 - hour, at(30)).millis(), 1_030_040, "nor an hour back");
+        assert_eq!(clock.observe(1_040_000, at(40)).millis(), 1_040_000, "a clock set right again is");
+        assert_eq!(clock.observe(1_040_990, at(41)).millis(), 1_040_990);
+        assert_eq!(clock.observe(1_040_980, at(41)).millis(), 1_040_990, "drift does not turn time back");
+    }
+
+    #[test]
+    fn drift_never_adds_up_to_a_step() {
+        let start = Instant::now();
+        let clock = WallClock::start(0, start);
+        for second in 1..=10_000 {
+            // 100 ppm fast: 1 s of drift after 10,000 s.
+            let wall_ms = i64::try_from(second).unwrap() * 1_000 + i64::try_from(second / 10).unwrap();
+            assert_eq!(clock.observe(wall_ms, start + Duration::from_secs(second)).millis(), wall_ms);
+        }
+    }
+}
