@@ -51,8 +51,8 @@ impl Policy {
 
         let hold = &self.hold;
         within("hold.open_by_ms", hold.open_by_ms, 1_000..=60_000)?;
-        within("hold.payment_minutes", hold.payment_minutes, 1..=120)?;
-        within("hold.hard_limit_minutes", hold.hard_limit_minutes, hold.payment_minutes + 1..=240)
+        within("hold.payment_seconds", hold.payment_seconds, 5..=7_200)?;
+        within("hold.hard_limit_seconds", hold.hard_limit_seconds, hold.payment_seconds + 1..=14_400)
     }
 
     fn check_order(&self) -> Result<(), BadPolicy> {

@@ -105,7 +105,7 @@ mod tests {
             ("version = 0", "version"),
             ("[order]\npassengers_max = 0", "order.passengers_max"),
             ("[order]\nlegs_max = 3", "order.legs_max"),
-            ("[hold]\nhard_limit_minutes = 15", "hold.hard_limit_minutes"),
+            ("[hold]\nhard_limit_seconds = 900", "hold.hard_limit_seconds"),
             ("[hold]\nopen_by_ms = 10", "hold.open_by_ms"),
             ("[fare]\nchild_percent = 101", "fare.child_percent"),
             ("[fare]\nstudent_year_day = 31", "fare.student_year_day"),

@@ -107,14 +107,14 @@ pub struct HoldPolicy {
     /// How long a hold waits for its order.
     pub open_by_ms: u32,
     /// How long an opened hold waits for payment.
-    pub payment_minutes: u32,
+    pub payment_seconds: u32,
     /// How long an opened hold may live at all.
-    pub hard_limit_minutes: u32,
+    pub hard_limit_seconds: u32,
 }
 
 impl Default for HoldPolicy {
     fn default() -> Self {
-        Self { open_by_ms: 10_000, payment_minutes: 15, hard_limit_minutes: 20 }
+        Self { open_by_ms: 10_000, payment_seconds: 900, hard_limit_seconds: 1_200 }
     }
 }
 
