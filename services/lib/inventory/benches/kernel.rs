@@ -1,3 +1,5 @@
+//! The figures of the seat kernel.
+
 fn main() {
     divan::main();
 }

@@ -11,8 +11,8 @@ use domain::Run;
 use journal_encoding::v1;
 use prost::Message as _;
 
-use crate::command::CommandMeta;
-use crate::event::{Event, Record};
+use crate::command::{CommandMeta, Wish};
+use crate::event::{Event, Part, Parts, Record};
 use crate::plan::{Carriage, Plan};
 use crate::policy::QuotaPolicy;
 
@@ -107,6 +107,26 @@ pub(crate) fn carriages_bytes(carriages: &[Carriage]) -> Vec<u8> {
 
 pub(crate) fn quotas_bytes(quotas: &QuotaPolicy) -> Vec<u8> {
     write::quota_policy(quotas).encode_to_vec()
+}
+
+pub(crate) fn parts_bytes(parts: &[Part]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(parts.len() * 32);
+    write::parts(&mut bytes, 3, parts);
+    bytes
+}
+
+pub(crate) fn parts_from_bytes(bytes: &[u8]) -> Result<Parts, DecodeError> {
+    read::parts(&v1::Held::decode(bytes)?.parts)
+}
+
+pub(crate) fn wish_bytes(wish: &Wish) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(32);
+    write::wish(&mut bytes, wish);
+    bytes
+}
+
+pub(crate) fn wish_from_bytes(bytes: &[u8]) -> Result<Wish, DecodeError> {
+    read::wish(&v1::Wish::decode(bytes)?)
 }
 
 /// Why bytes of a journal cannot be read.

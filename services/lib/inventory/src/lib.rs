@@ -1,16 +1,26 @@
 //! The seat kernel of a train-date: decides who sits where. No I/O, clock or randomness.
 
 mod answer;
+mod apply;
 mod board;
+mod class_state;
 mod command;
+mod decide;
 pub mod encoding;
 mod event;
+mod hash;
 mod hold;
+mod limits;
+mod line;
 mod payload;
 mod plan;
 mod policy;
 mod refusal;
+mod repeat;
+mod sale;
 mod seat_map;
+pub mod seats;
+mod snapshot;
 mod train_date;
 
 pub use answer::{Answer, Assigned, AssignedParts, Executed, Held};
@@ -24,4 +34,5 @@ pub use plan::{Carriage, PARTY_MAX, PLACES_MAX, Plan, PlanError, PlanStop, SaleT
 pub use policy::{Allotment, Protection, ProtectionStep, Quota, QuotaError, QuotaKind, QuotaPolicy, QuotaStep};
 pub use refusal::{Refusal, Rule, Segments};
 pub use seat_map::{BerthLevel, Layout, LayoutError, Place};
-pub use train_date::{BrokenInvariant, SnapshotError, TrainDate};
+pub use snapshot::SnapshotError;
+pub use train_date::{BrokenInvariant, TrainDate};

@@ -60,7 +60,8 @@ pub struct QuotaStep {
     pub places: u16,
 }
 
-/// Places set aside for a channel, on every segment of a section; what is no longer set aside is general again.
+/// Places set aside for a channel, on every segment of a section; what is no longer set aside is general again. Allotments
+/// of one channel and class never share a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allotment {
     /// The channel.
@@ -107,6 +108,11 @@ impl QuotaPolicy {
         for (index, allotment) in self.allotments.iter().enumerate() {
             check_section(allotment.section, stops)?;
             check_steps(&allotment.steps, |step| step.from).ok_or(QuotaError::AllotmentSteps { index })?;
+            let same_pool = |other: &&Allotment| other.channel == allotment.channel && other.class == allotment.class;
+            if self.allotments[..index].iter().filter(same_pool).any(|other| other.section.overlaps(allotment.section))
+            {
+                return Err(QuotaError::AllotmentTwice { index });
+            }
         }
         for (index, protection) in self.protections.iter().enumerate() {
             let class = protection.class;
@@ -156,6 +162,12 @@ pub enum QuotaError {
     /// An allotment without steps, or with steps out of order.
     #[error("allotment {index} needs steps in order of time")]
     AllotmentSteps {
+        /// Its position in the policy, from 0.
+        index: usize,
+    },
+    /// Two allotments of one channel and class share a segment.
+    #[error("allotment {index} shares a segment with another one of its channel and class")]
+    AllotmentTwice {
         /// Its position in the policy, from 0.
         index: usize,
     },

@@ -171,6 +171,11 @@ impl SeatMap {
         &self.spans[after - 1]
     }
 
+    /// How many places the largest carriage has.
+    pub fn largest_carriage(&self) -> u16 {
+        self.spans.iter().map(|span| span.places).max().unwrap_or(0)
+    }
+
     /// The seat with a number.
     pub fn place(&self, number: u16) -> Place {
         let span = self.span_of(number);

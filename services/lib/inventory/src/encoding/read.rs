@@ -206,7 +206,7 @@ fn protection(protection: &v1::Protection) -> Read<Protection> {
     Ok(Protection { class: class(protection.seat_class, "Protection.seat_class")?, steps: steps.collect() })
 }
 
-fn wish(wish: &v1::Wish) -> Read<Wish> {
+pub(super) fn wish(wish: &v1::Wish) -> Read<Wish> {
     Ok(Wish {
         class: class(wish.seat_class, "Wish.seat_class")?,
         interval: interval(wish.from, wish.to, "Wish.from")?,
@@ -216,7 +216,7 @@ fn wish(wish: &v1::Wish) -> Read<Wish> {
     })
 }
 
-fn parts(parts: &[v1::Part]) -> Read<Parts> {
+pub(super) fn parts(parts: &[v1::Part]) -> Read<Parts> {
     let read = |part: &v1::Part| {
         Ok(Part {
             class: class(part.seat_class, "Part.seat_class")?,

@@ -34,7 +34,7 @@ fn event(out: &mut Vec<u8>, event: &Event) {
         Event::Held { hold, open_by, parts } => wire::message(out, 3, |out| {
             wire::bytes(out, 1, &hold.bytes());
             time(out, 2, *open_by);
-            write_parts(out, 3, parts);
+            self::parts(out, 3, parts);
         }),
         Event::HoldOpened { hold, pay_by, hard_limit } => wire::message(out, 4, |out| {
             wire::bytes(out, 1, &hold.bytes());
@@ -52,7 +52,7 @@ fn event(out: &mut Vec<u8>, event: &Event) {
         Event::Changed { old, new, parts } => wire::message(out, 9, |out| {
             wire::bytes(out, 1, &old.bytes());
             wire::bytes(out, 2, &new.bytes());
-            write_parts(out, 3, parts);
+            self::parts(out, 3, parts);
         }),
         Event::CapacityAdded { carriages: added } => {
             embedded(out, 10, &v1::CapacityAdded { carriages: carriages(added) });
@@ -81,7 +81,7 @@ fn line_event(out: &mut Vec<u8>, event: &Event) {
             wire::bytes(out, 1, &id.entry.bytes());
             wire::bytes(out, 2, &id.hold().bytes());
             time(out, 3, *offer_by);
-            write_parts(out, 4, parts);
+            self::parts(out, 4, parts);
         }),
         Event::OfferAccepted { id, pay_by, hard_limit } => wire::message(out, 16, |out| {
             wire::bytes(out, 1, &id.entry.bytes());
@@ -100,7 +100,7 @@ fn wish_id(out: &mut Vec<u8>, id: WishId) {
     wire::uint(out, 2, u64::from(id.choice));
 }
 
-fn wish(out: &mut Vec<u8>, wish: &Wish) {
+pub(super) fn wish(out: &mut Vec<u8>, wish: &Wish) {
     wire::uint(out, 1, u64::from(wish.class.code()));
     wire::uint(out, 2, u64::from(wish.interval.from()));
     wire::uint(out, 3, u64::from(wish.interval.to()));
@@ -111,7 +111,7 @@ fn wish(out: &mut Vec<u8>, wish: &Wish) {
     wire::uint(out, 6, u64::from(wish.channel.code()));
 }
 
-fn write_parts(out: &mut Vec<u8>, field: u32, parts: &[Part]) {
+pub(super) fn parts(out: &mut Vec<u8>, field: u32, parts: &[Part]) {
     for part in parts {
         wire::message(out, field, |out| {
             wire::uint(out, 1, u64::from(part.class.code()));

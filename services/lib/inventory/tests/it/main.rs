@@ -1,0 +1,4 @@
+//! The seat kernel as its callers see it.
+
+mod kit;
+mod small_cases;
