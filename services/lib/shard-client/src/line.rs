@@ -1,0 +1,216 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use proto::inventory::v1::hold_stream_answer::Outcome;
+use proto::inventory::v1::{
+    HoldRequest, HoldResponse, HoldStreamAnswer, HoldStreamItem, HoldStreamRequest, HoldStreamResponse,
+};
+use rpc::{CallContext, Failure, reason};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, Streaming};
+
+use crate::router::Shard;
+
+/// Holds in one message: the wire contract's bound.
+const BATCH_ITEMS_MAX: usize = 256;
+/// Holds that wait to be sent.
+const QUEUE_ITEMS_MAX: usize = 4_096;
+/// Holds sent and not answered yet.
+const IN_FLIGHT_MAX: usize = 16_384;
+/// A stream that is not open after so long has failed.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause after a stream that failed; meanwhile holds go as unary calls.
+const REOPEN_PAUSE: Duration = Duration::from_millis(250);
+/// How long a caller waits when the call brings no deadline.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+
+/// The sending end of one shard's stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    queue: mpsc::Sender<Waiting>,
+    up: Arc<AtomicBool>,
+}
+
+/// What came of giving a hold to a line.
+pub(crate) enum Sent {
+    /// The stream answered, or broke: then the answer is UNAVAILABLE.
+    Answered(Box<Result<HoldResponse, Status>>),
+    /// The stream is not up.
+    Down,
+}
+
+/// A hold and who waits for its answer.
+struct Waiting {
+    hold: HoldRequest,
+    deadline: Instant,
+    traceparent: String,
+    answer: oneshot::Sender<Result<HoldResponse, Status>>,
+}
+
+/// The task behind a line.
+pub(crate) struct LineDriver {
+    shard: Shard,
+    queue: mpsc::Receiver<Waiting>,
+    up: Arc<AtomicBool>,
+}
+
+impl Line {
+    pub fn new(shard: Shard) -> (Self, LineDriver) {
+        let (sender, receiver) = mpsc::channel(QUEUE_ITEMS_MAX);
+        let up = Arc::new(AtomicBool::new(false));
+        (Self { queue: sender, up: Arc::clone(&up) }, LineDriver { shard, queue: receiver, up })
+    }
+
+    pub async fn hold(&self, hold: HoldRequest) -> Sent {
+        if !self.up.load(Ordering::Acquire) {
+            return Sent::Down;
+        }
+        let context = CallContext::current();
+        let deadline = context.deadline.unwrap_or_else(|| Instant::now() + TIMEOUT_DEFAULT);
+        let traceparent = context.trace.map(|trace| trace.to_string()).unwrap_or_default();
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { hold, deadline, traceparent, answer };
+        match self.queue.try_send(waiting) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Closed(_)) => return Sent::Down,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                let message = "as many holds wait for the shard as may wait";
+                return answered_with(Failure::unavailable(reason::OVERLOADED, message, 200));
+            }
+        }
+        match tokio::time::timeout_at(deadline, answered).await {
+            Ok(Ok(answer)) => Sent::Answered(Box::new(answer)),
+            Ok(Err(_)) => answered_with(broken()),
+            Err(_) => answered_with(Failure::new(
+                Code::DeadlineExceeded,
+                reason::DEADLINE_EXCEEDED,
+                "the deadline passed before the shard answered",
+            )),
+        }
+    }
+}
+
+fn answered_with(failure: Failure) -> Sent {
+    Sent::Answered(Box::new(Err(failure.into())))
+}
+
+/// Nobody knows whether the hold was taken: repeating its id tells.
+fn broken() -> Failure {
+    Failure::unavailable(reason::UNREACHABLE, "the stream to the shard broke before it answered", 0)
+}
+
+impl LineDriver {
+    /// Keeps the stream up until it is stopped.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while stop.run_until_cancelled(self.one_stream()).await.is_some() {
+            // Whoever slipped in while the stream went down is told at once.
+            while let Ok(waiting) = self.queue.try_recv() {
+                reply(waiting.answer, Err(broken().into()));
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(REOPEN_PAUSE)).await.is_none() {
+                break;
+            }
+        }
+        self.up.store(false, Ordering::Release);
+    }
+
+    /// Opens a stream and drives it until it ends.
+    async fn one_stream(&mut self) {
+        let (messages, outgoing) = mpsc::channel(1);
+        let mut client = self.shard.client();
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, client.hold_stream(ReceiverStream::new(outgoing))).await;
+        let answers = match opened {
+            Ok(Ok(answers)) => answers.into_inner(),
+            Ok(Err(status)) => {
+                tracing::debug!(shard = %self.shard.id, %status, "the stream of holds could not be opened");
+                return;
+            }
+            Err(_) => return,
+        };
+        self.up.store(true, Ordering::Release);
+        self.drive(messages, answers).await;
+        self.up.store(false, Ordering::Release);
+    }
+
+    async fn drive(&mut self, messages: mpsc::Sender<HoldStreamRequest>, mut answers: Streaming<HoldStreamResponse>) {
+        let mut unanswered = Unanswered::default();
+        let mut batch = Vec::with_capacity(BATCH_ITEMS_MAX);
+        loop {
+            if unanswered.waiters.len() >= IN_FLIGHT_MAX {
+                unanswered.forget_the_gone();
+            }
+            let room = unanswered.waiters.len() < IN_FLIGHT_MAX;
+            tokio::select! {
+                biased;
+                message = answers.message() => match message {
+                    Ok(Some(message)) => message.answers.into_iter().for_each(|answer| unanswered.settle(answer)),
+                    // Dropping the waiters tells them.
+                    Ok(None) | Err(_) => return,
+                },
+                permit = gather(&messages, &mut self.queue, &mut batch), if room => {
+                    let Some(permit) = permit else { return };
+                    let items = batch.drain(..).filter_map(|waiting| unanswered.number(waiting)).collect();
+                    permit.send(HoldStreamRequest { items });
+                }
+            }
+        }
+    }
+}
+
+/// Waits until a message can go out and there is something to put in it: what came meanwhile goes together.
+async fn gather<'a>(
+    messages: &'a mpsc::Sender<HoldStreamRequest>,
+    queue: &mut mpsc::Receiver<Waiting>,
+    batch: &mut Vec<Waiting>,
+) -> Option<mpsc::Permit<'a, HoldStreamRequest>> {
+    let permit = messages.reserve().await.ok()?;
+    // Safe to drop while it waits: nothing has been taken from the queue then.
+    if queue.recv_many(batch, BATCH_ITEMS_MAX).await == 0 { None } else { Some(permit) }
+}
+
+/// Who waits, by correlation number.
+#[derive(Default)]
+struct Unanswered {
+    waiters: HashMap<u64, oneshot::Sender<Result<HoldResponse, Status>>>,
+    last: u64,
+}
+
+impl Unanswered {
+    /// Gives a hold its number; none when its caller has gone or its deadline has passed.
+    fn number(&mut self, waiting: Waiting) -> Option<HoldStreamItem> {
+        let Waiting { hold, deadline, traceparent, answer } = waiting;
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        if answer.is_closed() || timeout.is_zero() {
+            return None;
+        }
+        self.last += 1;
+        self.waiters.insert(self.last, answer);
+        // At least 1: 0 would mean the default.
+        let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1);
+        Some(HoldStreamItem { correlation: self.last, timeout_ms, hold: Some(hold), traceparent })
+    }
+
+    fn settle(&mut self, answer: HoldStreamAnswer) {
+        let Some(waiter) = self.waiters.remove(&answer.correlation) else { return };
+        let outcome = match answer.outcome {
+            Some(Outcome::Held(held)) => Ok(held),
+            Some(Outcome::Status(encoded)) => Err(rpc::decode_status(&encoded)),
+            None => Err(broken().into()),
+        };
+        reply(waiter, outcome);
+    }
+
+    fn forget_the_gone(&mut self) {
+        self.waiters.retain(|_, waiter| !waiter.is_closed());
+    }
+}
+
+fn reply(waiter: oneshot::Sender<Result<HoldResponse, Status>>, outcome: Result<HoldResponse, Status>) {
+    // A caller that has gone needs no answer: its hold lapses, or its repetition finds it.
+    let _ = waiter.send(outcome);
+}
