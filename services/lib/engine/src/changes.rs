@@ -6,7 +6,8 @@ use ownership::{Epoch, Version};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Which runs have changed since when: what keeps boards up to date. A run that changes often is listed once.
+/// Which runs have changed since when: what keeps boards up to date. A run that changes often is listed once; a run that was
+/// found in the journal when its slot was taken over is listed like one that changed, at version 0.
 #[derive(Clone, Debug)]
 pub struct Changes {
     inner: Arc<Inner>,

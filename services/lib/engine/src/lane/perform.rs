@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use domain::{Run, SlotId};
+use domain::{Run, SlotId, Time};
 use journal::{JournalError, SlotEpoch, Snapshot};
 use ownership::{
     AppendOutcome, Appended, BatchId, Claimed, Epoch, Head, Heartbeat, Input, SlotAppend, SnapshotOfRun, Ticket,
@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use train_date::OwnedTrainDate;
 
 use super::{Lane, ReplyTo, now};
-use crate::history;
 use crate::metrics::EngineMetrics;
+use crate::{RunChange, history};
 
 /// Snapshots under way at once; further ones are left out, which costs nothing but time when the run is next loaded.
 const SNAPSHOTS_IN_FLIGHT_MAX: usize = 32;
@@ -44,7 +44,12 @@ impl Lane {
                 let heartbeat = heartbeat.map(|beat| Heartbeat { time: beat.time, lost: beat.lost });
                 Input::HeartbeatDone { ticket, heartbeat }
             }
-            Done::Input(input) => *input,
+            Done::Input(input) => {
+                if let Input::Listed { epoch, runs: Some(runs), .. } = &*input {
+                    self.note_found(*epoch, runs);
+                }
+                *input
+            }
             Done::Snapshot => {
                 self.snapshots_in_flight -= 1;
                 return;
@@ -52,6 +57,12 @@ impl Lane {
             Done::GivenUp => return,
         };
         self.owner.handle(now(), input);
+    }
+
+    /// Runs that another owner, or an earlier process, may have changed: those who watch look at them anew.
+    fn note_found(&self, epoch: Epoch, runs: &[Run]) {
+        let found = |run: &Run| RunChange { run: *run, epoch, version: Version(0), time: Time::default() };
+        self.changes.record(runs.iter().map(found));
     }
 
     pub(super) fn append(&mut self, appends: Vec<SlotAppend>) {
