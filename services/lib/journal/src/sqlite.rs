@@ -232,3 +232,97 @@ async fn give_up(connection: &mut SqliteConnection, slots: &[SlotEpoch]) -> Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+    use crate::{BatchId, ClusterConfig, create};
+
+    async fn opened(folder: &tempfile::TempDir) -> SqliteJournal {
+        let path = folder.path().join("journal.db");
+        let cluster = ClusterConfig::whole(storage::DatabaseUrl::sqlite(&path));
+        create(&[cluster]).await.unwrap();
+        SqliteJournal::open(SqliteDatabase::open(&path, &Default::default()).await.unwrap()).await.unwrap()
+    }
+
+    /// Settings of the writer's connection stand in for the disk. A connection that failed may be a new one afterwards.
+    async fn set(journal: &SqliteJournal, pragma: &str) {
+        sqlx::query(AssertSqlSafe(format!("PRAGMA {pragma}"))).execute(journal.database.writer()).await.unwrap();
+    }
+
+    fn large(slot: SlotId, expected: Head, id: u128) -> SlotAppend {
+        let payload = Bytes::from(vec![7; 300_000]);
+        SlotAppend { slot, expected, batch_id: BatchId::from_u128(id), payload, runs: Vec::new() }
+    }
+
+    /// Appends until the journal doubts, checks what it says, makes room, and checks that nothing was acknowledged that
+    /// is not there and that writing goes on.
+    async fn fill_and_recover(stop: &str, reason_expected: &str, go_on: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = opened(&folder).await;
+        let slot = SlotId::new(3).unwrap();
+        let mut head = journal.claim(&[slot], "a", 1).await.unwrap()[0].head;
+        set(&journal, stop).await;
+        let error = loop {
+            let append = large(slot, head, u128::from(head.version) + 1);
+            let advanced = head.advanced(slot, append.batch_id, &append.payload);
+            match journal.append(vec![append]).await.remove(0) {
+                AppendOutcome::Committed { .. } => head = advanced,
+                AppendOutcome::Unknown { error } => break error,
+                other => panic!("{other:?}"),
+            }
+            assert!(head.version < 100, "the limit did not bind");
+        };
+        let JournalError::NotWritable { reason, .. } = &*error else { panic!("{error}") };
+        assert_eq!(*reason, reason_expected);
+        let head_read = journal.heads(&[slot]).await.unwrap()[0];
+        assert_eq!((head_read.version, head_read.tail), (head.version, head.tail), "reads go on, nothing half-written");
+
+        set(&journal, go_on).await;
+        let head = journal.claim(&[slot], "a", 3).await.unwrap()[0].head;
+        let outcome = journal.append(vec![large(slot, head, 1_000)]).await.remove(0);
+        assert!(matches!(outcome, AppendOutcome::Committed { .. }), "{outcome:?}");
+        assert_eq!(journal.read_feed(slot, 0, 1_000).await.unwrap().len() as u64, head.version + 1);
+        let sound: String =
+            sqlx::query_scalar("PRAGMA integrity_check").fetch_one(journal.database.readers()).await.unwrap();
+        assert_eq!(sound, "ok");
+        journal.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_and_passes() {
+        fill_and_recover("max_page_count = 500", "the disk is full", "max_page_count = 100000").await;
+    }
+
+    #[tokio::test]
+    async fn a_read_only_file_is_said_and_passes() {
+        fill_and_recover("query_only = on", "the database is read-only", "query_only = off").await;
+    }
+
+    #[tokio::test]
+    async fn a_damaged_snapshot_is_done_without_unless_it_stands_for_purged_batches() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = opened(&folder).await;
+        let run: Run = "G1@2026-12-01".parse().unwrap();
+        let slot = run.slot();
+        let head = journal.claim(&[slot], "a", 1).await.unwrap()[0].head;
+        let append = SlotAppend { runs: vec![run], ..large(slot, head, 1) };
+        journal.append(vec![append]).await;
+        let state_hash = Bytes::from_static(b"h");
+        let payload = Bytes::from_static(b"state");
+        journal.put_snapshot(&Snapshot { run, version: 1, format_version: 1, state_hash, payload }).await.unwrap();
+        sqlx::query("UPDATE run_snapshot SET payload = x'00'").execute(journal.database.writer()).await.unwrap();
+
+        let history = journal.load_run(&run).await.unwrap();
+        assert_eq!((history.snapshot, history.batches.len()), (None, 1), "from the batches alone");
+
+        journal.checkpoint(slot).await.unwrap().unwrap();
+        journal.purge(slot, 1).await.unwrap();
+        let error = journal.load_run(&run).await.unwrap_err();
+        assert!(matches!(error, JournalError::Corrupt(_)), "{error}");
+        journal.close().await;
+    }
+}

@@ -7,3 +7,5 @@ mod chain;
 mod configuration;
 mod fencing;
 mod history;
+mod model;
+mod postgres;
