@@ -81,7 +81,7 @@ spec:
             fieldRef:
               fieldPath: metadata.name
         {{- if eq .role "inventory-shard" }}
-        # The pod's ordinal is the shard's name on the ring: stable across restarts, not an address.
+        # The pod's ordinal is the shard's place on the ring: stable across restarts, not an address.
         - name: CHUNYUN_SHARD
           value: "$(POD_NAME)"
         {{- end }}
