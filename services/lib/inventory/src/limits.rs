@@ -71,7 +71,7 @@ impl Limits {
     /// What limits the sale of seats; none when nothing does. It is not asked whether the seats are free.
     pub fn seats(&self, asked: &Asked<'_>) -> Option<Bound> {
         let quotas = self.quota_bounds(asked, true);
-        quotas.chain(self.allotment_bound(asked)).chain(self.protection_bound(asked)).min_by_key(|bound| bound.tickets)
+        quotas.chain(self.protection_bound(asked)).chain(self.allotment_bound(asked)).min_by_key(|bound| bound.tickets)
     }
 
     /// What limits the sale of standing tickets: places are not kept for standing, but tickets are counted.

@@ -149,11 +149,6 @@ impl Train {
         }
     }
 
-    pub fn advance(&mut self, to: Time) {
-        self.at = to;
-        self.run(&Command::Advance { to }).unwrap();
-    }
-
     pub fn free(&self, from: StopIndex, to: StopIndex) -> u16 {
         self.aggregate.free_count(SeatClass::Second, interval(from, to))
     }
