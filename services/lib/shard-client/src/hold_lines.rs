@@ -45,7 +45,8 @@ impl HoldLines {
     /// # Errors
     /// What a unary call would answer.
     pub async fn hold(&self, run: &Run, request: HoldRequest) -> Result<HoldResponse, Status> {
-        self.router.attempt(run, async |shard| self.send(shard, &request).await).await
+        let request = &request;
+        self.router.attempt(run, |shard| async move { self.send(&shard, request).await }).await
     }
 
     async fn send(&self, shard: &Shard, request: &HoldRequest) -> Result<HoldResponse, Status> {

@@ -19,4 +19,3 @@ pub use router::{RouterError, ShardRouter};
 
 /// The generated client of a shard.
 pub type ShardClient = proto::inventory::v1::inventory_service_client::InventoryServiceClient<rpc::Link>;
-

@@ -150,14 +150,18 @@ impl ShardRouter {
         F: Fn(ShardClient) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        self.attempt(run, async |shard| Ok(call(shard.client()).await?.into_inner())).await
+        self.attempt(run, |shard| {
+            let answer = call(shard.client());
+            async move { Ok(answer.await?.into_inner()) }
+        })
+        .await
     }
 
-    pub(crate) async fn attempt<T>(
-        &self,
-        run: &Run,
-        send: impl AsyncFn(&Shard) -> Result<T, Status>,
-    ) -> Result<T, Status> {
+    // Not an `AsyncFn`: of its futures the compiler could not tell callers that they are `Send`.
+    pub(crate) async fn attempt<T, A>(&self, run: &Run, send: impl Fn(Shard) -> A) -> Result<T, Status>
+    where
+        A: Future<Output = Result<T, Status>>,
+    {
         let inner = &*self.inner;
         inner.budget.earn();
         let mut hint = None;
@@ -165,7 +169,7 @@ impl ShardRouter {
         let mut attempt = 1;
         loop {
             let shard = hint.take().unwrap_or_else(|| self.owner(run));
-            let status = match send(&shard).await {
+            let status = match send(shard).await {
                 Ok(answer) => return Ok(answer),
                 Err(status) => status,
             };
