@@ -52,6 +52,11 @@ impl DocumentVault {
         self.lookup.hash("chunyun document lookup", &[&[document.kind().code()], document.number().as_bytes()])
     }
 
+    /// A keyed hash of a request that names passengers, by which a repeat is known: it tells nothing about its parts.
+    pub fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.lookup.hash("chunyun request fingerprint", parts)
+    }
+
     /// Seals a passenger's name and document. `context` says where the record belongs, such as the order and passenger;
     /// it opens with the same context only, so that records cannot be swapped.
     pub fn seal(&self, name: &PassengerName, document: &Document, context: &[u8], fresh: Fresh) -> Vec<u8> {

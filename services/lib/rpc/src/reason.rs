@@ -112,6 +112,8 @@ reasons! {
     SOLD_OUT,
     /// The stream is older than the server keeps one.
     STREAM_TOO_OLD,
+    /// A student has used the trips at the student fare of the student year.
+    STUDENT_TRIPS_USED,
     /// No such ticket of this order.
     TICKET_NOT_FOUND,
     /// The ticket is not in a state that allows it.

@@ -75,7 +75,7 @@ pub fn check_party(policy: &Policy, members: &[Member<'_>], date: BoardingDate) 
 
 /// The age in full years on a date, where the document tells the date of birth. Whoever is born on 29 February is a year
 /// older from 1 March.
-fn age_on(document: &Document, date: BoardingDate) -> Option<u32> {
+pub(crate) fn age_on(document: &Document, date: BoardingDate) -> Option<u32> {
     let (birth, date) = (document.birth_date()?, date.date());
     let before_birthday = (date.month(), date.day()) < (birth.month(), birth.day());
     u32::try_from(i32::from(date.year()) - i32::from(birth.year()) - i32::from(before_birthday)).ok()

@@ -1,0 +1,265 @@
+//! Recording an order for seats that are held.
+
+use domain::{
+    AccountId, BoardingDate, Channel, Document, HoldId, Interval, Money, OrderId, PassengerKind, PassengerName, Run,
+    SeatClass, Time,
+};
+use privacy::Fresh;
+use timetable::{BerthLevel, TrainIndex};
+
+use super::App;
+use super::perform::passenger_context;
+use crate::error::Error;
+use crate::metrics;
+use crate::order::{EndReason, Leg, Order, Passenger, Phase, Place, Seats, Ticket, TicketState};
+use crate::rules::days::{railway_day, student_year};
+use crate::rules::fare::ticket_fare;
+use crate::rules::party::{Member, check_party};
+use crate::store::{AccountLimits, Admission, StoreError};
+
+/// An order as it is asked for. Every field is a value of its type; the rules have not been looked at.
+#[derive(Clone, Debug)]
+pub struct NewOrder {
+    /// The client's id.
+    pub id: OrderId,
+    /// Who orders.
+    pub account: AccountId,
+    /// Where.
+    pub channel: Channel,
+    /// The trains with their held places.
+    pub legs: Vec<NewLeg>,
+    /// Who travels.
+    pub passengers: Vec<NewPassenger>,
+    /// The price the client was shown, if it says so.
+    pub quoted: Option<Money>,
+}
+
+/// One train with its held places.
+#[derive(Clone, Debug)]
+pub struct NewLeg {
+    /// The run.
+    pub run: Run,
+    /// The class.
+    pub class: SeatClass,
+    /// From where to where.
+    pub interval: Interval,
+    /// The places.
+    pub places: Vec<Place>,
+    /// The hold.
+    pub hold: HoldId,
+    /// Until when it must be paid and when its seats are freed, where the hold is open already.
+    pub opened: Option<(Time, Time)>,
+}
+
+/// One passenger, in clear for the last time.
+#[derive(Clone, Debug)]
+pub struct NewPassenger {
+    /// The name.
+    pub name: PassengerName,
+    /// The document.
+    pub document: Document,
+    /// The type of ticket.
+    pub kind: PassengerKind,
+}
+
+impl App {
+    /// Records an order and claims its holds. Repeating it answers the order as it is by then.
+    pub async fn open(&self, new: NewOrder) -> Result<Order, Error> {
+        let now = self.clock.now();
+        let (order, admission) = self.draft(&new, now)?;
+        let order = match self.store.insert(&order, &admission).await {
+            Ok(()) => {
+                metrics::placed(order.channel);
+                order
+            }
+            Err(StoreError::Exists) => {
+                let known = self.load(new.id).await?;
+                if known.request != order.request {
+                    return Err(Error::IdReused(new.id));
+                }
+                known
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let order = if order.phase == Phase::Opening { self.drive(order).await? } else { order };
+        match order.phase {
+            Phase::Opening => Err(Error::StillOpening),
+            Phase::Closing(EndReason::SeatsLost) | Phase::Released(EndReason::SeatsLost) => Err(Error::SeatsLost),
+            _ => Ok(order),
+        }
+    }
+
+    /// The order that would be recorded, and what it must pass.
+    fn draft(&self, new: &NewOrder, now: Time) -> Result<(Order, Admission), Error> {
+        let legs_max = self.policy.order.legs_max;
+        if new.legs.is_empty() || new.legs.len() > legs_max as usize {
+            return Err(Error::Legs { max: legs_max, got: new.legs.len() });
+        }
+        let trains = new.legs.iter().map(|leg| self.train(leg)).collect::<Result<Vec<_>, _>>()?;
+        let legs: Vec<Leg> = new.legs.iter().zip(&trains).map(|(leg, train)| draft_leg(leg, train)).collect();
+        if let Some(leg) = legs.iter().find(|leg| leg.departs_at <= now) {
+            return Err(Error::Departed { departed_at: leg.departs_at });
+        }
+        if legs.windows(2).any(|pair| pair[0].arrives_at > pair[1].departs_at) {
+            return Err(Error::LegsOverlap);
+        }
+        let members: Vec<_> =
+            new.passengers.iter().map(|it| Member { document: &it.document, kind: it.kind }).collect();
+        check_party(&self.policy, &members, trains[0].boards_on)?;
+
+        let mut tickets = Vec::with_capacity(legs.len() * new.passengers.len());
+        for (leg, (wanted, train)) in new.legs.iter().zip(&trains).enumerate() {
+            for (passenger, it) in new.passengers.iter().enumerate() {
+                tickets.push(self.draft_ticket(leg, passenger, wanted, it.kind, train)?);
+            }
+        }
+        let total: Money = tickets.iter().map(|ticket| ticket.fare).sum();
+        if let Some(quoted) = new.quoted.filter(|quoted| *quoted != total) {
+            return Err(Error::PriceChanged { quoted, total });
+        }
+        let deadline = |pick: fn((Time, Time)) -> Time| {
+            let all = new.legs.iter().map(|leg| leg.opened.map(pick)).collect::<Option<Vec<_>>>();
+            all.and_then(|all| all.into_iter().min())
+        };
+        let order = Order {
+            id: new.id,
+            account: new.account.clone(),
+            channel: new.channel,
+            request: self.fingerprint(new),
+            phase: if legs.iter().all(|leg| leg.seats == Seats::Opened) { Phase::Held } else { Phase::Opening },
+            legs,
+            passengers: self.seal(new)?,
+            tickets,
+            trades: Vec::new(),
+            refunds: Vec::new(),
+            created_at: now,
+            pay_by: deadline(|(pay_by, _)| pay_by),
+            hard_limit: deadline(|(_, hard_limit)| hard_limit),
+            paid: None,
+            policy_version: self.policy.version,
+            version: 0,
+        };
+        let admission = self.admission(&order, &trains, now);
+        Ok((order, admission))
+    }
+
+    fn admission(&self, order: &Order, trains: &[TrainOf], now: Time) -> Admission {
+        let rules = &self.policy.order;
+        let limits = AccountLimits {
+            unpaid_max: rules.unpaid_orders_max,
+            cancel_points_max: rules.unpaid_cancellations_per_day_max * rules.seatless_cancellations_as_one,
+            rush_tickets_max: rules.rush_tickets_max,
+        };
+        let waits = if order.phase == Phase::Held { order.pay_by } else { None };
+        Admission {
+            now,
+            day: railway_day(now),
+            account: rules.limits_accounts_of(order.channel).then_some(limits),
+            rush: trains.iter().map(|train| rules.in_rush(train.boards_on)).collect(),
+            student_trips_max: self.policy.fare.student_trips_per_year,
+            due_at: waits.unwrap_or(now.plus_millis(self.options.lease_ms.into())),
+        }
+    }
+
+    fn train(&self, leg: &NewLeg) -> Result<TrainOf, Error> {
+        let timetable = &self.timetable;
+        let known = timetable.train_by_code(leg.run.train).filter(|train| timetable.runs_on(*train, leg.run.date));
+        let index = known.ok_or(Error::TrainNotFound { run: leg.run })?;
+        let (from, to) = (leg.interval.from(), leg.interval.to());
+        let times =
+            timetable.departure_time(index, leg.run.date, from).zip(timetable.arrival_time(index, leg.run.date, to));
+        let (departs_at, arrives_at) = times.ok_or(Error::TrainNotFound { run: leg.run })?;
+        let boards_on =
+            timetable.boarding_date(index, leg.run.date, from).ok_or(Error::TrainNotFound { run: leg.run })?;
+        Ok(TrainOf { index, departs_at, arrives_at, boards_on })
+    }
+
+    fn draft_ticket(
+        &self,
+        leg: usize,
+        passenger: usize,
+        wanted: &NewLeg,
+        kind: PassengerKind,
+        train: &TrainOf,
+    ) -> Result<Ticket, Error> {
+        let place = wanted.places.iter().find(|place| usize::from(place.passenger) == passenger);
+        let place = place.ok_or(Error::NoPlace { leg, passenger })?;
+        let published = |class, berth| self.timetable.fare(train.index, class, berth, wanted.interval);
+        let full = published(wanted.class, berth_of(place)).ok_or(Error::FareUnknown { run: wanted.run })?;
+        let hard_seat = published(SeatClass::HardSeat, None);
+        let fare = ticket_fare(&self.policy.fare, kind, wanted.class, full, hard_seat)
+            .map_err(|source| Error::NoFare { passenger, source })?;
+        let student = kind == PassengerKind::Student;
+        Ok(Ticket {
+            leg: leg as u8,
+            passenger: passenger as u8,
+            state: TicketState::Reserved,
+            fare,
+            fee: Money::ZERO,
+            refund: Money::ZERO,
+            seats_returned: false,
+            student_year: student.then(|| student_year(&self.policy.fare, train.boards_on)),
+            changed: None,
+        })
+    }
+
+    fn seal(&self, new: &NewOrder) -> Result<Vec<Passenger>, Error> {
+        let seal = |(position, it): (usize, &NewPassenger)| {
+            let fresh = Fresh::from_system().map_err(|_| Error::NoRandomness)?;
+            let context = passenger_context(new.id, position);
+            let lookup = self.vault.lookup(&it.document);
+            let (document, _) = lookup.split_first_chunk().expect("32 bytes hold 16");
+            let sealed = self.vault.seal(&it.name, &it.document, &context, fresh);
+            Ok(Passenger { kind: it.kind, document: *document, sealed })
+        };
+        new.passengers.iter().enumerate().map(seal).collect()
+    }
+
+    /// A keyed hash of everything that makes the request this request.
+    fn fingerprint(&self, new: &NewOrder) -> [u8; 32] {
+        let mut parts: Vec<Vec<u8>> = vec![new.account.as_str().into(), vec![new.channel.code()]];
+        for leg in &new.legs {
+            parts.push(leg.run.to_string().into());
+            parts.push(vec![leg.class.code(), leg.interval.from(), leg.interval.to()]);
+            parts.push(leg.hold.bytes().into());
+        }
+        for passenger in &new.passengers {
+            parts.push(vec![passenger.kind.code(), passenger.document.kind().code()]);
+            parts.push(passenger.document.number().into());
+            parts.push(passenger.name.as_str().into());
+        }
+        parts.push(new.quoted.map_or(0, Money::as_fen).to_be_bytes().into());
+        self.vault.fingerprint(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+}
+
+/// What the timetable says of one leg.
+struct TrainOf {
+    index: TrainIndex,
+    departs_at: Time,
+    arrives_at: Time,
+    boards_on: BoardingDate,
+}
+
+fn draft_leg(new: &NewLeg, train: &TrainOf) -> Leg {
+    Leg {
+        run: new.run,
+        class: new.class,
+        interval: new.interval,
+        places: new.places.clone(),
+        hold: new.hold,
+        seats: if new.opened.is_some() { Seats::Opened } else { Seats::Held },
+        held_again: 0,
+        departs_at: train.departs_at,
+        arrives_at: train.arrives_at,
+    }
+}
+
+fn berth_of(place: &Place) -> Option<BerthLevel> {
+    match &*place.berth {
+        "L" => Some(BerthLevel::Lower),
+        "M" => Some(BerthLevel::Middle),
+        "U" => Some(BerthLevel::Upper),
+        _ => None,
+    }
+}

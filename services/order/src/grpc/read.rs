@@ -1,0 +1,109 @@
+//! Requests to values of the domain.
+
+use domain::{AccountId, Channel, Document, DocumentKind, HoldId, Invalid, Money, OrderId, PassengerKind, Time};
+use proto::common::v1 as common;
+use proto::order::v1 as wire;
+use rpc::Failure;
+use tonic::Status;
+
+use crate::app::{NewLeg, NewOrder, NewPassenger};
+use crate::convert::{class_in, interval_in, place_in, run_in};
+use crate::store::PageEnd;
+
+const PAGE_DEFAULT: u32 = 20;
+const PAGE_MAX: u32 = 100;
+const PAYMENT_TOKEN_MAX: usize = 256;
+
+pub(super) fn account(text: &str) -> Result<AccountId, Status> {
+    text.parse().map_err(|invalid| field("account", &invalid))
+}
+
+pub(super) fn order_id(text: &str) -> Result<OrderId, Status> {
+    text.parse().map_err(|invalid| field("order_id", &invalid))
+}
+
+pub(super) fn page_size(size: u32) -> Result<u32, Status> {
+    match size {
+        0 => Ok(PAGE_DEFAULT),
+        1..=PAGE_MAX => Ok(size),
+        _ => Err(wrong("page_size", "0 to 100")),
+    }
+}
+
+/// What [`super::write::page_token`] wrote.
+pub(super) fn page_end(token: &str) -> Result<Option<PageEnd>, Status> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let parse = || {
+        let (millis, id) = token.split_once('.')?;
+        Some(PageEnd { created_at: Time::from_millis(millis.parse().ok()?), id: id.parse().ok()? })
+    };
+    parse().map(Some).ok_or_else(|| wrong("page_token", "a next_page_token, or nothing"))
+}
+
+pub(super) fn payment_token(token: String) -> Result<String, Status> {
+    if (1..=PAYMENT_TOKEN_MAX).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(token)
+    } else {
+        Err(wrong("payment_token", "1 to 256 printable ASCII characters"))
+    }
+}
+
+pub(super) fn new_order(request: &wire::OpenOrderRequest) -> Result<NewOrder, Status> {
+    let channel = match request.channel {
+        0 => Some(Channel::Online),
+        code => u8::try_from(code).ok().and_then(Channel::from_code),
+    };
+    if request.quoted_fen < 0 {
+        return Err(wrong("quoted_fen", "0 or more"));
+    }
+    Ok(NewOrder {
+        id: order_id(&request.order_id)?,
+        account: account(&request.account)?,
+        channel: channel.ok_or_else(|| wrong("channel", "online, window, phone or agency"))?,
+        legs: request.legs.iter().enumerate().map(leg).collect::<Result<_, _>>()?,
+        passengers: request.passengers.iter().enumerate().map(passenger).collect::<Result<_, _>>()?,
+        quoted: (request.quoted_fen > 0).then(|| Money::fen(request.quoted_fen)),
+    })
+}
+
+fn leg((position, leg): (usize, &wire::HeldLeg)) -> Result<NewLeg, Status> {
+    let at = |name: &str| format!("legs[{position}].{name}");
+    let run = leg.run.as_ref().ok_or_else(|| wrong(at("run"), "a run"))?;
+    let places = leg.places.iter().map(place_in).collect::<Option<Vec<_>>>();
+    let deadlines = (Time::from_millis(leg.pay_by_ms), Time::from_millis(leg.hard_limit_ms));
+    Ok(NewLeg {
+        run: run_in(run).map_err(|invalid| field(at("run"), &invalid))?,
+        class: class_in(leg.seat_class).ok_or_else(|| wrong(at("seat_class"), "a class"))?,
+        interval: interval_in(leg.from_stop, leg.to_stop).map_err(|invalid| field(at("to_stop"), &invalid))?,
+        places: places.ok_or_else(|| wrong(at("places"), "places of a passenger, a class and two stops"))?,
+        hold: HoldId::from_bytes(&leg.hold_id).ok_or_else(|| wrong(at("hold_id"), "17 bytes"))?,
+        opened: leg.opened.then_some(deadlines),
+    })
+}
+
+fn passenger((position, passenger): (usize, &common::Passenger)) -> Result<NewPassenger, Status> {
+    let at = |name: &str| format!("passengers[{position}].{name}");
+    let kind = match passenger.kind {
+        0 => Some(PassengerKind::Adult),
+        code => u8::try_from(code).ok().and_then(PassengerKind::from_code),
+    };
+    let document_kind = u8::try_from(passenger.document_kind).ok().and_then(DocumentKind::from_code);
+    let document_kind = document_kind.ok_or_else(|| wrong(at("document_kind"), "a kind of document"))?;
+    Ok(NewPassenger {
+        name: passenger.name.parse().map_err(|invalid| field(at("name"), &invalid))?,
+        document: Document::new(document_kind, &passenger.document_number)
+            .map_err(|invalid| field(at("document_number"), &invalid))?,
+        kind: kind.ok_or_else(|| wrong(at("kind"), "a type of ticket"))?,
+    })
+}
+
+fn field(path: impl Into<String>, invalid: &Invalid) -> Status {
+    Failure::invalid_field(path, invalid).into()
+}
+
+/// A field that is not what is expected there.
+pub(super) fn wrong(path: impl Into<String>, expected: &str) -> Status {
+    Failure::bad_field(path, format!("expected {expected}")).into()
+}

@@ -1,0 +1,139 @@
+//! Orders for their own account to read.
+
+use domain::Time;
+use privacy::DocumentVault;
+use proto::order::v1 as wire;
+use timetable::Timetable;
+
+use crate::app::passenger_context;
+use crate::convert::{place_out, run_out};
+use crate::order::{Leg, Order, Phase, Ticket, TicketState};
+
+/// Writes orders with the names of stations and passengers.
+pub(super) struct Writer<'a> {
+    pub timetable: &'a Timetable,
+    pub vault: &'a DocumentVault,
+}
+
+/// Where the page after an order begins.
+pub(super) fn page_token(order: &Order) -> String {
+    format!("{}.{}", order.created_at.millis(), order.id)
+}
+
+impl Writer<'_> {
+    pub(super) fn order(&self, order: &Order) -> wire::Order {
+        let balance = order.balance();
+        let people: Vec<_> = (0..order.passengers.len()).map(|position| self.person(order, position)).collect();
+        wire::Order {
+            order_id: order.id.to_string(),
+            account: order.account.to_string(),
+            state: state(order.phase).into(),
+            legs: order.legs.iter().map(|leg| self.leg(leg)).collect(),
+            tickets: order.tickets.iter().map(|it| ticket(order, it, &people[usize::from(it.passenger)])).collect(),
+            total_fen: order.total().as_fen(),
+            refunded_fen: (balance.refunded + balance.refunding).as_fen(),
+            fees_fen: balance.fees.as_fen(),
+            pay_by_ms: order.pay_by.map_or(0, Time::millis),
+            created_at_ms: order.created_at.millis(),
+            // The first state has version 0 in the database; on the wire 0 means that none is known.
+            version: order.version + 1,
+            policy_version: order.policy_version,
+            end_reason: order.phase.reason().map_or_else(String::new, |reason| reason.name().to_owned()),
+        }
+    }
+
+    fn leg(&self, leg: &Leg) -> wire::Leg {
+        let train = self.timetable.train_by_code(leg.run.train);
+        let station = |stop| {
+            let stop = train.and_then(|train| self.timetable.train(train).stop(stop));
+            stop.map_or_else(String::new, |stop| self.timetable.station(stop.station).name.to_string())
+        };
+        let (from, to) = (leg.interval.from(), leg.interval.to());
+        let departure = train.and_then(|train| self.timetable.departure_civil(train, leg.run.date, from));
+        let arrival = train.and_then(|train| self.timetable.arrival_civil(train, leg.run.date, to));
+        let minute =
+            |at: Option<jiff::civil::DateTime>| at.map_or_else(String::new, |at| at.strftime("%FT%H:%M").to_string());
+        wire::Leg {
+            run: Some(run_out(leg.run)),
+            seat_class: i32::from(leg.class.code()),
+            from_stop: from.into(),
+            to_stop: to.into(),
+            from_station: station(from),
+            to_station: station(to),
+            departure: minute(departure),
+            arrival: minute(arrival),
+        }
+    }
+
+    /// Name and masked number; empty where they cannot be read, which is logged.
+    fn person(&self, order: &Order, position: usize) -> (String, String) {
+        let context = passenger_context(order.id, position);
+        match self.vault.open(&order.passengers[position].sealed, &context) {
+            Ok((name, document)) => (name.as_str().to_owned(), masked(document.number())),
+            Err(error) => {
+                tracing::error!(order = %order.id, %error, "a passenger cannot be read");
+                (String::new(), String::new())
+            }
+        }
+    }
+}
+
+fn ticket(order: &Order, ticket: &Ticket, (name, document): &(String, String)) -> wire::Ticket {
+    let leg = &order.legs[usize::from(ticket.leg)];
+    let places = leg.places.iter().filter(|place| place.passenger == ticket.passenger);
+    wire::Ticket {
+        ticket_id: order.ticket_id(ticket),
+        state: ticket_state(ticket.state).into(),
+        leg: ticket.leg.into(),
+        passenger: ticket.passenger.into(),
+        passenger_name: name.clone(),
+        document_masked: document.clone(),
+        kind: i32::from(order.passengers[usize::from(ticket.passenger)].kind.code()),
+        places: places.map(place_out).collect(),
+        fare_fen: ticket.fare.as_fen(),
+        refund_fen: ticket.refund.as_fen(),
+        fee_fen: ticket.fee.as_fen(),
+    }
+}
+
+/// The ends of a number with its middle hidden: a quarter of it at each end stays. Numbers are ASCII.
+fn masked(number: &str) -> String {
+    let shown = number.len() / 4;
+    let hidden = number.len() - 2 * shown;
+    format!("{}{}{}", &number[..shown], "*".repeat(hidden), &number[shown + hidden..])
+}
+
+fn state(phase: Phase) -> wire::OrderState {
+    match phase {
+        Phase::Opening | Phase::Held => wire::OrderState::Held,
+        Phase::Paying => wire::OrderState::Paying,
+        Phase::Captured => wire::OrderState::Captured,
+        Phase::Confirmed => wire::OrderState::Confirmed,
+        Phase::Closing(_) => wire::OrderState::Closing,
+        Phase::Released(_) => wire::OrderState::Released,
+        Phase::Refunding(_) => wire::OrderState::Refunding,
+        Phase::Refunded(_) => wire::OrderState::Refunded,
+    }
+}
+
+fn ticket_state(state: TicketState) -> wire::TicketState {
+    match state {
+        TicketState::Reserved => wire::TicketState::Reserved,
+        TicketState::Issued => wire::TicketState::Issued,
+        TicketState::Refunding => wire::TicketState::Refunding,
+        TicketState::Refunded => wire::TicketState::Refunded,
+        TicketState::Void => wire::TicketState::Void,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_a_number_is_hidden() {
+        assert_eq!(masked("11010519491231002X"), "1101**********002X");
+        assert_eq!(masked("E12345678"), "E1*****78");
+        assert_eq!(masked("E1234"), "E***4");
+    }
+}
