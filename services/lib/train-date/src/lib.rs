@@ -61,7 +61,8 @@ impl OwnedTrainDate {
         self.events.clear();
         let meta = CommandMeta::of(command, at);
         match self.train_date.execute(&meta, command, &mut self.events) {
-            Ok(executed) if executed.repeated => Execution::Repeated(executed.answer),
+            // What is already so needs no record.
+            Ok(executed) if executed.repeated || self.events.is_empty() => Execution::Repeated(executed.answer),
             Ok(executed) => {
                 let mut batch = BatchWriter::continuing(std::mem::take(records));
                 batch.push(&self.train_date.run(), &meta, trace, &self.events);

@@ -1,0 +1,215 @@
+//! A journal in a temporary directory, a train on sale, and a journal that can be made to fail.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{Channel, HoldId, Interval, PersonToken, Run, SeatClass, SlotId, Time};
+use engine::{Decision, Engine, EngineError, EngineHandle, EngineOptions, Outcome};
+use inventory::{
+    Answer, Carriage, Command, HoldRequest, Passenger, Plan, PlanStop, QuotaPolicy, RequestId, SaleTerms, Together,
+};
+use journal::{
+    AppendOutcome, Checkpoint, Claimed, ClusterConfig, FeedBatch, Head, Heartbeat, Journal, JournalError, RunHistory,
+    SlotAppend, SlotEpoch, Snapshot,
+};
+use storage::DatabaseUrl;
+use tokio::sync::watch;
+
+pub const WAIT: Duration = Duration::from_secs(10);
+
+/// Creates a journal in a directory and opens it.
+pub async fn new_journal(directory: &Path) -> Arc<dyn Journal> {
+    journal::create(&[cluster(directory)]).await.unwrap();
+    open_journal(directory).await
+}
+
+pub async fn open_journal(directory: &Path) -> Arc<dyn Journal> {
+    journal::open(&[cluster(directory)]).await.unwrap()
+}
+
+fn cluster(directory: &Path) -> ClusterConfig {
+    ClusterConfig::whole(DatabaseUrl::sqlite(directory.join("journal.db")))
+}
+
+pub fn run(train: &str) -> Run {
+    format!("{train}@2036-12-01").parse().unwrap()
+}
+
+/// An engine that owns the slots of these runs.
+pub async fn start(journal: Arc<dyn Journal>, name: &str, runs: &[Run]) -> Engine {
+    start_with(journal, EngineOptions::named(name), runs).await
+}
+
+pub async fn start_with(journal: Arc<dyn Journal>, options: EngineOptions, runs: &[Run]) -> Engine {
+    let engine = Engine::start(journal, options);
+    engine.handle().own(slots(runs)).await;
+    tokio::time::timeout(WAIT, engine.handle().owned()).await.unwrap();
+    engine
+}
+
+pub fn slots(runs: &[Run]) -> BTreeSet<SlotId> {
+    runs.iter().map(Run::slot).collect()
+}
+
+/// Four stops, so many second-class seats, on sale since 2001, departing in 2036; holds wait `open_by_ms` for an order.
+pub fn plan(places: u16, open_by_ms: u32) -> Plan {
+    let departs = |stop: i64| Time::from_millis(2_110_000_000_000 + stop * 3_600_000);
+    let stop = |i: i64| PlanStop {
+        arrival: (i > 0).then(|| departs(i).plus_millis(-120_000)),
+        departure: (i < 3).then(|| departs(i)),
+        sale_opens: Time::from_millis(1_000_000_000_000),
+        km: i as u32 * 100,
+    };
+    let carriage = Carriage { number: 1, class: SeatClass::Second, layout: "ABC|DF".to_owned(), places };
+    Plan {
+        stops: (0..4).map(stop).collect(),
+        carriages: vec![carriage],
+        terms: SaleTerms { open_by_ms, ..SaleTerms::default() },
+        standing: Vec::new(),
+        quotas: QuotaPolicy::default(),
+        policy_version: 1,
+    }
+}
+
+pub async fn open_sale(engine: &EngineHandle, run: Run, places: u16, open_by_ms: u32) {
+    let command = Command::OpenSale { request: RequestId(1), plan: Box::new(plan(places, open_by_ms)) };
+    let decision = engine.submit(run, None, command, WAIT).await.unwrap();
+    assert_eq!(decision.outcome, Outcome::Accepted(Answer::SaleOpened));
+}
+
+pub fn hold_id(number: u128) -> HoldId {
+    HoldId { owner: number, leg: 0 }
+}
+
+/// One passenger from the first stop to the last.
+pub fn hold(number: u128) -> Command {
+    Command::Hold(HoldRequest {
+        hold: hold_id(number),
+        channel: Channel::Online,
+        class: SeatClass::Second,
+        interval: Interval::new(0, 3).unwrap(),
+        passengers: [Passenger::new(PersonToken(number.to_be_bytes()))].into_iter().collect(),
+        together: Together::Preferred,
+        allow_standing: false,
+        allow_seat_change: false,
+    })
+}
+
+pub async fn submit(engine: &EngineHandle, run: Run, command: Command) -> Result<Decision, EngineError> {
+    engine.submit(run, None, command, WAIT).await
+}
+
+/// How many seats are free from the first stop to the last.
+pub async fn free_seats(engine: &EngineHandle, run: Run) -> u16 {
+    let look = |train: &inventory::TrainDate| train.free_count(SeatClass::Second, Interval::new(0, 3).unwrap());
+    engine.read(run, WAIT, look).await.unwrap().value
+}
+
+/// What a [`FaultyJournal`] does with what is asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Passes everything on.
+    None,
+    /// Answers nothing until the fault is gone; then passes on what has waited.
+    Frozen,
+    /// Answers every call with an error, and does nothing.
+    Down,
+}
+
+/// A journal between an engine and the real one.
+#[derive(Debug)]
+pub struct FaultyJournal {
+    inner: Arc<dyn Journal>,
+    fault: watch::Receiver<Fault>,
+}
+
+impl FaultyJournal {
+    pub fn over(inner: Arc<dyn Journal>) -> (Arc<Self>, watch::Sender<Fault>) {
+        let (sender, fault) = watch::channel(Fault::None);
+        (Arc::new(Self { inner, fault }), sender)
+    }
+
+    async fn pass(&self) -> Result<(), JournalError> {
+        let mut fault = self.fault.clone();
+        let now = *fault.wait_for(|fault| *fault != Fault::Frozen).await.unwrap();
+        if now == Fault::Down { Err(JournalError::Closed) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Journal for FaultyJournal {
+    async fn append(&self, appends: Vec<SlotAppend>) -> Vec<AppendOutcome> {
+        match self.pass().await {
+            Ok(()) => self.inner.append(appends).await,
+            Err(error) => {
+                let error = Arc::new(error);
+                appends.iter().map(|_| AppendOutcome::Unknown { error: error.clone() }).collect()
+            }
+        }
+    }
+
+    async fn claim(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<Claimed>, JournalError> {
+        self.pass().await?;
+        self.inner.claim(slots, owner, nonce).await
+    }
+
+    async fn give_up(&self, slots: &[SlotEpoch]) -> Result<(), JournalError> {
+        self.pass().await?;
+        self.inner.give_up(slots).await
+    }
+
+    async fn heartbeat(&self, slots: &[SlotEpoch]) -> Result<Heartbeat, JournalError> {
+        self.pass().await?;
+        self.inner.heartbeat(slots).await
+    }
+
+    async fn heads(&self, slots: &[SlotId]) -> Result<Vec<Head>, JournalError> {
+        self.pass().await?;
+        self.inner.heads(slots).await
+    }
+
+    async fn feed_positions(&self, slots: &[SlotId]) -> Result<Vec<u64>, JournalError> {
+        self.pass().await?;
+        self.inner.feed_positions(slots).await
+    }
+
+    async fn read_feed(
+        &self,
+        slot: SlotId,
+        after_version: u64,
+        batches_max: u32,
+    ) -> Result<Vec<FeedBatch>, JournalError> {
+        self.pass().await?;
+        self.inner.read_feed(slot, after_version, batches_max).await
+    }
+
+    async fn load_run(&self, run: &Run) -> Result<RunHistory, JournalError> {
+        self.pass().await?;
+        self.inner.load_run(run).await
+    }
+
+    async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
+        self.pass().await?;
+        self.inner.put_snapshot(snapshot).await
+    }
+
+    async fn checkpoint(&self, slot: SlotId) -> Result<Option<Checkpoint>, JournalError> {
+        self.inner.checkpoint(slot).await
+    }
+
+    async fn latest_checkpoint(&self, slot: SlotId) -> Result<Option<Checkpoint>, JournalError> {
+        self.pass().await?;
+        self.inner.latest_checkpoint(slot).await
+    }
+
+    async fn purge(&self, slot: SlotId, up_to_version: u64) -> Result<u64, JournalError> {
+        self.inner.purge(slot, up_to_version).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

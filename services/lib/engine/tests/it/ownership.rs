@@ -1,0 +1,175 @@
+//! What happens when owners change and the journal does not answer.
+
+use std::time::{Duration, Instant};
+
+use engine::{Engine, EngineError, EngineOptions, Failure, Limits, Outcome};
+use inventory::{Answer, Refusal};
+
+use crate::kit::{
+    Fault, FaultyJournal, WAIT, free_seats, hold, new_journal, open_sale, run, slots, start, start_with, submit,
+};
+
+#[tokio::test]
+async fn a_frozen_owner_adds_nothing_and_answers_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = run("G71");
+    let journal = new_journal(directory.path()).await;
+    let (frozen, fault) = FaultyJournal::over(journal.clone());
+    let mut old = start(frozen, "old", &[train]).await;
+    open_sale(&old.handle(), train, 1, 600_000).await;
+
+    // The old owner decides to sell the last seat to 1, and stands still before it is written down.
+    fault.send(Fault::Frozen).unwrap();
+    let late = tokio::spawn({
+        let handle = old.handle();
+        async move { handle.submit(train, None, hold(1), WAIT).await }
+    });
+    let appends = old.handle().metrics().counts().appends;
+    wait_until(|| old.handle().metrics().counts().appends > appends).await;
+
+    // The new owner sells it to 2.
+    let new = start(journal.clone(), "new", &[train]).await;
+    let sold = submit(&new.handle(), train, hold(2)).await.unwrap();
+    assert!(matches!(sold.outcome, Outcome::Accepted(Answer::Held(_))));
+    let versions = journal.read_feed(train.slot(), 0, 100).await.unwrap().len();
+
+    // The old one goes on: its append is refused, and its client learns nothing.
+    fault.send(Fault::None).unwrap();
+    let answer = late.await.unwrap();
+    assert!(matches!(answer, Err(EngineError::NotAnswered(Failure::Unavailable { .. }))), "{answer:?}");
+    assert_eq!(journal.read_feed(train.slot(), 0, 100).await.unwrap().len(), versions, "nothing was added");
+    let refused = submit(&new.handle(), train, hold(3)).await.unwrap();
+    assert!(matches!(refused.outcome, Outcome::Refused(Refusal::SoldOut { .. })));
+    old.stop().await;
+    new.shutdown(WAIT).await;
+}
+
+#[tokio::test]
+async fn a_slot_moves_without_losing_anything() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = run("G71");
+    let journal = new_journal(directory.path()).await;
+    let first = start(journal.clone(), "first", &[train]).await;
+    open_sale(&first.handle(), train, 5, 600_000).await;
+    submit(&first.handle(), train, hold(1)).await.unwrap().answer().unwrap();
+    tokio::time::timeout(WAIT, first.handle().drain()).await.unwrap();
+    let turned_away = submit(&first.handle(), train, hold(2)).await;
+    assert_eq!(turned_away, Err(EngineError::NotAnswered(Failure::NotOwner)));
+
+    let second = Engine::start(journal, EngineOptions::named("second"));
+    second.handle().own(slots(&[train])).await;
+    // Asked before the claim is answered: it waits instead of failing.
+    submit(&second.handle(), train, hold(2)).await.unwrap().answer().unwrap();
+    assert_eq!(free_seats(&second.handle(), train).await, 3);
+    first.shutdown(WAIT).await;
+    second.shutdown(WAIT).await;
+}
+
+#[tokio::test]
+async fn without_a_journal_requests_are_shed_in_time_and_memory_is_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = run("G71");
+    let (journal, fault) = FaultyJournal::over(new_journal(directory.path()).await);
+    let limits = Limits { queue_requests_max: 50, batch_records_max: 20, batch_replies_max: 50, ..Limits::default() };
+    let options =
+        EngineOptions { limits, journal_timeout: Duration::from_millis(1_500), ..EngineOptions::named("shard") };
+    let engine = start_with(journal, options, &[train]).await;
+    let handle = engine.handle();
+    open_sale(&handle, train, 1_000, 600_000).await;
+    let seats = free_seats(&handle, train).await;
+
+    fault.send(Fault::Frozen).unwrap();
+    let started = Instant::now();
+    let asked = (1..=400).map(|number| {
+        let handle = handle.clone();
+        tokio::spawn(async move { handle.submit(train, None, hold(number), Duration::from_millis(400)).await })
+    });
+    let mut shed = 0;
+    for asked in asked.collect::<Vec<_>>() {
+        match asked.await.unwrap() {
+            Err(EngineError::NotAnswered(Failure::Unavailable { retry_after_ms })) => assert!(retry_after_ms > 0),
+            Err(EngineError::NotAnswered(Failure::Overloaded { retry_after_ms })) => {
+                assert!(retry_after_ms > 0);
+                shed += 1;
+            }
+            Err(EngineError::NotAnswered(Failure::DeadlineExceeded)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        started.elapsed() < Duration::from_millis(1_400),
+        "answered by the deadline, not by the journal's time-out"
+    );
+    assert!(shed >= 400 - (2 * 20 + 50 + 50), "{shed} were shed at once");
+    assert!(handle.occupancy().requests_queued <= 50);
+
+    // Refused at once while the journal is known to be silent, and again in service by itself.
+    fault.send(Fault::Down).unwrap();
+    wait_until(|| handle.metrics().counts().claims_unknown > 0).await;
+    let refused = submit(&handle, train, hold(9_000)).await;
+    assert!(matches!(refused, Err(EngineError::NotAnswered(Failure::Unavailable { .. }))), "{refused:?}");
+    fault.send(Fault::None).unwrap();
+    let back = async {
+        loop {
+            if let Ok(decision) = submit(&handle, train, hold(9_001)).await {
+                return decision;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let decision = tokio::time::timeout(WAIT, back).await.unwrap();
+    assert!(matches!(decision.outcome, Outcome::Accepted(_)));
+    // What was decided before the journal fell silent was dropped, or became durable after all; nothing else was.
+    assert!((seats - 41..seats).contains(&free_seats(&handle, train).await));
+    engine.shutdown(WAIT).await;
+}
+
+#[tokio::test]
+async fn a_damaged_train_is_quarantined_and_the_others_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let (damaged, whole) = neighbours();
+    let journal = new_journal(directory.path()).await;
+    let claimed = journal.claim(&[damaged.slot()], "vandal", 1).await.unwrap().remove(0);
+    // A record no train-date can follow: a seat is given back that nobody has.
+    let record = inventory::Record {
+        run: damaged,
+        meta: inventory::CommandMeta::of(&inventory::Command::Release { hold: crate::kit::hold_id(7) }, claimed.time),
+        trace: None,
+        events: vec![inventory::Event::Released { hold: crate::kit::hold_id(7) }],
+    };
+    let mut batch = inventory::encoding::BatchWriter::new();
+    batch.push(&record.run, &record.meta, None, &record.events);
+    let append = journal::SlotAppend {
+        slot: damaged.slot(),
+        expected: claimed.head,
+        batch_id: journal::BatchId::from_u128(1),
+        payload: batch.finish().into(),
+        runs: vec![damaged],
+    };
+    assert!(matches!(journal.append(vec![append]).await[..], [journal::AppendOutcome::Committed { .. }]));
+
+    let engine = start(journal, "shard", &[damaged, whole]).await;
+    let handle = engine.handle();
+    open_sale(&handle, whole, 2, 600_000).await;
+    let answer = submit(&handle, damaged, hold(1)).await;
+    assert_eq!(answer, Err(EngineError::NotAnswered(Failure::Quarantined)));
+    submit(&handle, whole, hold(1)).await.unwrap().answer().unwrap();
+    assert_eq!(handle.metrics().counts().quarantined_runs, 1);
+    engine.shutdown(WAIT).await;
+}
+
+/// Two runs of one slot.
+fn neighbours() -> (domain::Run, domain::Run) {
+    let one = run("G1");
+    let other = (2..).map(|number| run(&format!("G{number}"))).find(|other| other.slot() == one.slot()).unwrap();
+    (one, other)
+}
+
+async fn wait_until(reached: impl Fn() -> bool) {
+    let poll = async {
+        while !reached() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(WAIT, poll).await.expect("reached in time");
+}

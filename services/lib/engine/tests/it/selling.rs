@@ -1,0 +1,149 @@
+//! What a buyer notices: seats stay sold, ids stay answered, holds lapse.
+
+use std::time::Duration;
+
+use engine::{EngineHandle, EngineOptions, Limits, Outcome, ReplyQueue, Submission, Version};
+use inventory::{Answer, Command, HoldStage, Refusal};
+
+use crate::kit::{
+    WAIT, free_seats, hold, hold_id, new_journal, open_journal, open_sale, run, start, start_with, submit,
+};
+
+#[tokio::test]
+async fn holds_and_request_ids_survive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = run("G71");
+    let journal = new_journal(directory.path()).await;
+    let mut engine = start(journal.clone(), "first", &[train]).await;
+    open_sale(&engine.handle(), train, 2, 600_000).await;
+    let first = submit(&engine.handle(), train, hold(1)).await.unwrap();
+    let Outcome::Accepted(answer) = first.outcome.clone() else { panic!("{first:?}") };
+    assert_eq!(free_seats(&engine.handle(), train).await, 1);
+    // As a crash would: no drain, no snapshot.
+    engine.stop().await;
+    journal.close().await;
+
+    let engine = start(open_journal(directory.path()).await, "second", &[train]).await;
+    let handle = engine.handle();
+    assert_eq!(free_seats(&handle, train).await, 1);
+    let again = submit(&handle, train, hold(1)).await.unwrap();
+    assert_eq!(again.outcome, Outcome::Repeated(answer), "the same id, the same answer");
+    assert!(again.epoch > first.epoch);
+    let Command::Hold(mut other) = hold(1) else { unreachable!() };
+    other.interval = domain::Interval::new(0, 2).unwrap();
+    let other = submit(&handle, train, Command::Hold(other)).await.unwrap();
+    assert!(matches!(other.outcome, Outcome::Refused(_)), "the same id with another payload: {other:?}");
+
+    assert!(matches!(submit(&handle, train, hold(2)).await.unwrap().outcome, Outcome::Accepted(_)));
+    let refused = submit(&handle, train, hold(3)).await.unwrap();
+    assert!(matches!(refused.outcome, Outcome::Refused(Refusal::SoldOut { free: 0, .. })), "{refused:?}");
+    engine.shutdown(WAIT).await;
+}
+
+#[tokio::test]
+async fn a_hold_that_nobody_opens_lapses_by_a_recorded_event() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = run("G71");
+    let journal = new_journal(directory.path()).await;
+    let engine = start(journal.clone(), "shard", &[train]).await;
+    let handle = engine.handle();
+    open_sale(&handle, train, 1, 200).await;
+    submit(&handle, train, hold(1)).await.unwrap().answer().unwrap();
+    // Nobody asks for anything: the timer alone must do it.
+    wait_for_version(&handle, 3).await;
+    let stage = handle.read(train, WAIT, |train| train.hold(hold_id(1)).map(|hold| hold.stage)).await.unwrap();
+    assert_eq!(stage.value, Some(HoldStage::Expired));
+    assert_eq!(free_seats(&handle, train).await, 1);
+    let feed = journal.read_feed(train.slot(), 0, 100).await.unwrap();
+    assert_eq!(feed.len(), 3, "opened, held, lapsed");
+    engine.shutdown(WAIT).await;
+}
+
+#[tokio::test]
+async fn timers_go_on_after_a_restart_though_nobody_asks_for_the_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = run("G71");
+    let journal = new_journal(directory.path()).await;
+    let mut engine = start(journal.clone(), "first", &[train]).await;
+    open_sale(&engine.handle(), train, 1, 300).await;
+    submit(&engine.handle(), train, hold(1)).await.unwrap().answer().unwrap();
+    engine.stop().await;
+
+    let engine = start(journal.clone(), "second", &[train]).await;
+    wait_for_version(&engine.handle(), 3).await;
+    assert_eq!(journal.read_feed(train.slot(), 0, 100).await.unwrap().len(), 3, "opened, held, lapsed");
+    engine.shutdown(WAIT).await;
+}
+
+/// Waits until those who watch are told that a run has changed at a version.
+async fn wait_for_version(engine: &EngineHandle, version: u64) {
+    let told = async {
+        let mut cursor = 0;
+        loop {
+            engine.changes().changed_since(cursor).await;
+            let changes = engine.changes().since(cursor);
+            if changes.runs.iter().any(|change| change.version >= Version(version)) {
+                return;
+            }
+            cursor = changes.cursor;
+        }
+    };
+    tokio::time::timeout(WAIT, told).await.unwrap();
+}
+
+#[tokio::test]
+async fn more_runs_than_fit_in_memory_come_and_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let trains: Vec<_> = (1..=40).map(|number| run(&format!("G{number}"))).collect();
+    let limits = Limits { cache_runs_max: 4, snapshot_evict_records: 1, check_every_records: 1, ..Limits::default() };
+    let options = EngineOptions { limits, ..EngineOptions::named("small") };
+    let engine = start_with(new_journal(directory.path()).await, options, &trains).await;
+    let handle = engine.handle();
+    for train in &trains {
+        open_sale(&handle, *train, 3, 600_000).await;
+    }
+    for number in [1, 2] {
+        for train in &trains {
+            submit(&handle, *train, hold(number)).await.unwrap().answer().unwrap();
+        }
+    }
+    for train in &trains {
+        assert_eq!(free_seats(&handle, *train).await, 1, "{train}");
+    }
+    assert!(handle.metrics().counts().snapshots_stored > 0);
+    engine.shutdown(WAIT).await;
+}
+
+#[tokio::test]
+async fn many_holds_are_answered_with_their_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = run("G71");
+    let engine = start(new_journal(directory.path()).await, "shard", &[train]).await;
+    let handle = engine.handle();
+    open_sale(&handle, train, 10, 600_000).await;
+    let replies = ReplyQueue::new();
+    let stranger = (1..).map(|number| run(&format!("K{number}"))).find(|other| other.slot() != train.slot()).unwrap();
+    let submission = |number: u64, run| Submission {
+        correlation: number,
+        run,
+        command: hold(u128::from(number)),
+        trace: None,
+        timeout: WAIT,
+    };
+    handle.submit_all((1..=12).map(|number| submission(number, train)).chain([submission(13, stranger)]), &replies);
+    let (mut held, mut refused, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+    while held.len() + refused.len() + elsewhere.len() < 13 {
+        for answered in tokio::time::timeout(WAIT, replies.next()).await.unwrap() {
+            match answered.result.map(|decision| decision.outcome) {
+                Ok(Outcome::Accepted(Answer::Held(_))) => held.push(answered.correlation),
+                Ok(Outcome::Refused(Refusal::SoldOut { .. })) => refused.push(answered.correlation),
+                Err(engine::EngineError::NotAnswered(engine::Failure::NotOwner)) => {
+                    elsewhere.push(answered.correlation)
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!((held, refused, elsewhere), ((1..=10).collect(), vec![11, 12], vec![13]));
+    engine.shutdown(Duration::from_secs(5)).await;
+}
