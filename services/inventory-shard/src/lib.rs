@@ -1,1 +1,107 @@
 //! A shard of inventory: the train-dates of the slots it owns.
+//!
+//! Who sits where is decided by the seat kernel, durably and in order, inside an engine over the journal. This crate is
+//! the engine's face: requests become commands, answers and refusals become responses, changes become boards and the
+//! journal becomes a feed. It knows tokens, never names; seats, never money.
+
+mod boards;
+mod config;
+mod error;
+mod feed;
+mod grpc;
+mod metrics;
+mod ownership;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Invalid;
+use engine::Engine;
+use journal::Journal;
+use proto::inventory::v1::inventory_service_server::InventoryServiceServer;
+use ring::{LayoutError, Ring};
+use rpc::Component;
+use shard_client::Discovery;
+
+pub use config::Options;
+
+use crate::boards::Boards;
+use crate::boards::keeper::{Keeper, Timing};
+use crate::feed::Feed;
+use crate::grpc::{Bounds, Face};
+use crate::ownership::Ownership;
+
+/// What a shard needs.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// Where the shard's decisions become durable. Shards of one process share it.
+    pub journal: Arc<dyn Journal>,
+    /// Tells which slots are this shard's.
+    pub discovery: Arc<dyn Discovery>,
+}
+
+/// Why a shard cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Options that could not work.
+    #[error(transparent)]
+    Options(#[from] Invalid),
+    /// The first membership makes no ring.
+    #[error(transparent)]
+    Ring(#[from] LayoutError),
+}
+
+/// Builds the role under the shard's own name. It is ready once it has claimed every slot that the ring gives it. Must be
+/// called inside a tokio runtime.
+///
+/// # Errors
+/// Options that could not work, or a membership that makes no ring.
+pub fn build(options: Options, dependencies: Dependencies) -> Result<Component, BuildError> {
+    options.validate()?;
+    let Dependencies { journal, discovery } = dependencies;
+    let layout = discovery.watch().borrow().layout.clone();
+    let ownership = Ownership::new(options.shard_id()?, Ring::new(layout)?);
+    let engine = Engine::start(journal.clone(), options.engine());
+    let handle = engine.handle();
+    metrics::observe(&options.shard, &handle);
+
+    let boards = Arc::new(Boards::new());
+    let millis = Duration::from_millis;
+    let timing = Timing {
+        board_interval: millis(options.board_interval_ms),
+        verify_interval: millis(options.verify_interval_ms),
+        keep_past_days: options.board_keep_past_days,
+    };
+    let keeper = Keeper::new(boards.clone(), handle.clone(), ownership.clone(), timing);
+    let feed = Feed {
+        journal,
+        engine: handle.clone(),
+        ownership: ownership.clone(),
+        boards: boards.clone(),
+        interval: millis(options.feed_interval_ms),
+    };
+    let bounds = Bounds {
+        timeout_default: millis(options.timeout_default_ms),
+        stream_holds_max: options.stream_holds_max,
+        board_interval: millis(options.board_interval_ms),
+    };
+    let face = Face::new(handle.clone(), ownership.clone(), boards, feed, bounds);
+    let message_bytes_max = options.limits.message_bytes_max as usize;
+    let server = InventoryServiceServer::new(face).max_decoding_message_size(message_bytes_max);
+
+    let (first, owner) = (ownership.clone(), handle.clone());
+    let ready = async move {
+        owner.own(first.slots()).await;
+        owner.owned().await;
+    };
+    let drain = millis(options.drain_ms);
+    Ok(Component::new(options.shard.clone(), options.limits)
+        .service(server)
+        .task("ring", move |stop| ownership.follow(discovery, handle, stop))
+        .task("boards", move |stop| keeper.run(stop))
+        .task("engine", move |stop| async move {
+            stop.cancelled().await;
+            engine.shutdown(drain).await;
+        })
+        .ready_when(ready))
+}

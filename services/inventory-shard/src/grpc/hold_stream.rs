@@ -1,0 +1,139 @@
+//! Holds on one long-lived stream: a hold costs a share of a message instead of a call.
+
+use std::time::Duration;
+
+use engine::{Answered, Decision, EngineHandle, ReplyQueue, Submission};
+use inventory::{Answer, Command};
+use proto::inventory::v1::hold_stream_answer::Outcome;
+use proto::inventory::v1::{HoldStreamAnswer, HoldStreamItem, HoldStreamRequest, HoldStreamResponse};
+use rpc::context::TraceContext;
+use rpc::{Failure, encode_status};
+use tonic::{Status, Streaming};
+
+use crate::error::Error;
+use crate::grpc::{answer, command};
+use crate::ownership::Ownership;
+
+/// The most holds in one message.
+const ITEMS_MAX: usize = 256;
+
+/// One stream of one caller. Nothing is spawned: it works while it is asked for its next message.
+pub struct HoldStream {
+    requests: Streaming<HoldStreamRequest>,
+    /// Whether the caller may still send.
+    open: bool,
+    engine: EngineHandle,
+    ownership: Ownership,
+    replies: ReplyQueue,
+    unanswered: usize,
+    unanswered_max: usize,
+    timeout_default: Duration,
+}
+
+impl HoldStream {
+    /// Answers these requests. It reads no further while `unanswered_max` holds have no answer.
+    pub fn new(
+        requests: Streaming<HoldStreamRequest>,
+        engine: EngineHandle,
+        ownership: Ownership,
+        unanswered_max: usize,
+        timeout_default: Duration,
+    ) -> Self {
+        let replies = ReplyQueue::new();
+        Self { requests, open: true, engine, ownership, replies, unanswered: 0, unanswered_max, timeout_default }
+    }
+
+    /// The next answers; none once the caller has ended its side and everything is answered.
+    pub async fn next(&mut self) -> Option<Result<HoldStreamResponse, Status>> {
+        loop {
+            let may_read = self.open && self.unanswered + ITEMS_MAX <= self.unanswered_max;
+            if !may_read && self.unanswered == 0 {
+                return None;
+            }
+            let answers = tokio::select! {
+                answered = self.replies.next(), if self.unanswered > 0 => self.answers(answered),
+                message = self.requests.message(), if may_read => match message {
+                    Ok(Some(message)) => match self.submit(message) {
+                        Ok(answers) => answers,
+                        Err(failure) => {
+                            self.open = false;
+                            return Some(Err(failure.into()));
+                        }
+                    },
+                    Ok(None) => {
+                        self.open = false;
+                        continue;
+                    }
+                    Err(status) => {
+                        self.open = false;
+                        return Some(Err(status));
+                    }
+                },
+            };
+            if !answers.is_empty() {
+                return Some(Ok(HoldStreamResponse { answers }));
+            }
+        }
+    }
+
+    /// Hands the holds of a message to the engine; those that cannot be asked are answered at once.
+    fn submit(&mut self, message: HoldStreamRequest) -> Result<Vec<HoldStreamAnswer>, Failure> {
+        if message.items.len() > ITEMS_MAX {
+            return Err(Failure::bad_field("items", format!("at most {ITEMS_MAX} holds in one message")));
+        }
+        let mut answers = Vec::new();
+        let mut submissions = Vec::with_capacity(message.items.len());
+        for item in &message.items {
+            match self.submission(item) {
+                Ok(submission) => submissions.push(submission),
+                Err(error) => answers.push(refused(item.correlation, error)),
+            }
+        }
+        self.unanswered += submissions.len();
+        self.engine.submit_all(submissions, &self.replies);
+        Ok(answers)
+    }
+
+    fn submission(&self, item: &HoldStreamItem) -> Result<Submission, Error> {
+        let hold = item.hold.as_ref().ok_or_else(|| Error::Plan { field: "hold", message: "missing".to_owned() })?;
+        let run = command::run(hold.run.as_ref())?;
+        self.ownership.check(run)?;
+        let timeout = match item.timeout_ms {
+            0 => self.timeout_default,
+            millis => Duration::from_millis(millis.into()).min(self.timeout_default),
+        };
+        let trace = item.traceparent.parse().ok().map(TraceContext::bytes);
+        Ok(Submission {
+            correlation: item.correlation,
+            run,
+            command: Command::Hold(command::hold(hold)?),
+            trace,
+            timeout,
+        })
+    }
+
+    fn answers(&mut self, answered: Vec<Answered>) -> Vec<HoldStreamAnswer> {
+        self.unanswered -= answered.len();
+        answered
+            .into_iter()
+            .map(|Answered { correlation, result }| match outcome(result) {
+                Ok(held) => HoldStreamAnswer { correlation, outcome: Some(Outcome::Held(held)) },
+                Err(error) => refused(correlation, error),
+            })
+            .collect()
+    }
+}
+
+/// The answer to a hold.
+pub fn outcome(result: Result<Decision, engine::EngineError>) -> Result<proto::inventory::v1::HoldResponse, Error> {
+    let decision = result?;
+    let version = decision.version.0;
+    match decision.answer()? {
+        Answer::Held(held) => Ok(answer::held(&held, version)),
+        other => unreachable!("a hold is answered by {other:?}"),
+    }
+}
+
+fn refused(correlation: u64, error: Error) -> HoldStreamAnswer {
+    HoldStreamAnswer { correlation, outcome: Some(Outcome::Status(encode_status(&Status::from(error)))) }
+}
