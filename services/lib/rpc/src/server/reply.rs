@@ -25,7 +25,7 @@ pub(crate) struct Reply {
 pub(crate) struct Record {
     pub method: &'static str,
     pub started: Instant,
-    pub _ticket: Ticket,
+    pub ticket: Ticket,
 }
 
 impl Record {

@@ -110,6 +110,6 @@ pub(crate) fn check_metadata(headers: &HeaderMap, limit: u32) -> Result<(), Fail
     if bytes <= limit as usize {
         return Ok(());
     }
-    Err(Failure::exhausted(reason::METADATA_TOO_LARGE, format!("metadata of {bytes} bytes: at most {limit} are taken"))
+    Err(Failure::exhausted(reason::METADATA_TOO_LARGE, format!("metadata is larger than {limit} bytes"))
         .with("limit_bytes", limit))
 }

@@ -112,7 +112,7 @@ impl Stack {
             request: request.map(|body| Body::new(BoundedRequest::new(body, limit, closing))),
             deadline,
             trace: trace.unwrap_or_else(TraceContext::random),
-            ticket: Ticket { _permit: permit, _in_flight: inner.in_flight.token() },
+            ticket: Ticket { _permit: permit, in_flight: Some(inner.in_flight.token()) },
         })
     }
 
@@ -163,7 +163,7 @@ impl Stack {
                 Err(Failure::unavailable(reason::DRAINING, "the server is shutting down", 50))
             }
         };
-        let record = Record { method: method.label, started, _ticket: ticket };
+        let record = Record { method: method.label, started, ticket };
         match outcome {
             Err(failure) => {
                 record.finish(failure.code);
@@ -178,7 +178,7 @@ impl Stack {
         method: Method,
         response: Response<Body>,
         deadline: Option<Instant>,
-        record: Record,
+        mut record: Record,
     ) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
         if let Some(code) = wire_status::make_documented(&mut parts.headers) {
@@ -186,7 +186,10 @@ impl Stack {
             record.finish(code);
             return Response::from_parts(parts, Body::empty());
         }
-        let end = method.is_stream().then(|| self.end_of_stream(method, deadline));
+        let end = method.is_stream().then(|| {
+            record.ticket.is_stream_now();
+            self.end_of_stream(method, deadline)
+        });
         Response::from_parts(parts, Body::new(Reply::new(body, end, record)))
     }
 
@@ -256,7 +259,15 @@ struct Admitted {
 /// Keeps a call counted until its reply has ended.
 pub(crate) struct Ticket {
     _permit: Option<OwnedSemaphorePermit>,
-    _in_flight: TaskTrackerToken,
+    in_flight: Option<TaskTrackerToken>,
+}
+
+impl Ticket {
+    /// A drain does not wait for streams: they are ended, and sockets wait for what is still to be sent. A reader in this
+    /// process that looks away would hold it up for ever.
+    fn is_stream_now(&mut self) {
+        self.in_flight = None;
+    }
 }
 
 /// A generated server under its name.
