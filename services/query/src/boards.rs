@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-use domain::{Interval, Run, SLOTS, SeatClass, ServiceDate, Time};
+use domain::{Interval, Run, SLOTS, SeatClass, ServiceDate, SlotId, Time};
 use parking_lot::RwLock;
 
 use crate::board::{Board, Places, Stamp};
@@ -110,6 +110,16 @@ impl Boards {
         })
     }
 
+    /// The subscription does not vouch for a slot's boards any more: they keep the age they have until another one sends
+    /// them.
+    pub fn disown(&self, slot: SlotId, source: &Arc<Source>) {
+        let mut slot = self.slots[usize::from(slot.number())].write();
+        let frozen = Arc::new(Source { verified_at: AtomicI64::new(source.verified_at.load(Ordering::Relaxed)) });
+        for kept in slot.values_mut().filter(|kept| Arc::ptr_eq(&kept.source, source)) {
+            kept.source = frozen.clone();
+        }
+    }
+
     /// Forgets the runs that left their origin before a date.
     pub fn forget_before(&self, date: ServiceDate) {
         for slot in &self.slots {
@@ -177,6 +187,19 @@ mod tests {
         assert_eq!(shown(&boards, g71), (50, 900), "another subscription says nothing about it");
         assert_eq!(boards.store(g71, board(1, 5, 100, 50), &new), Stored::Known);
         assert_eq!(shown(&boards, g71), (50, 5_000), "sent again by the new one");
+    }
+
+    #[test]
+    fn a_slot_that_is_left_keeps_its_age() {
+        let (boards, source): (_, Arc<Source>) = (Boards::new(10), Arc::default());
+        let (left, kept) = (run("G71@2026-12-01"), run("G72@2026-12-01"));
+        assert_ne!(left.slot(), kept.slot());
+        boards.store(left, board(1, 5, 100, 50), &source);
+        boards.store(kept, board(1, 5, 100, 50), &source);
+        source.verify(Time::from_millis(900));
+        boards.disown(left.slot(), &source);
+        source.verify(Time::from_millis(2_000));
+        assert_eq!((shown(&boards, left).1, shown(&boards, kept).1), (900, 2_000));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod metrics;
 mod page;
 mod stations;
 mod subscription;
+mod subscriptions;
 mod wire;
 
 use std::sync::Arc;
@@ -22,24 +23,24 @@ use std::time::Duration;
 use domain::{Invalid, ServiceDate};
 use jiff::tz::TimeZone;
 use proto::query::v1::query_service_server::QueryServiceServer;
-use rpc::{Clock, Component, Link};
+use rpc::{Clock, Component};
+use shard_client::ShardRouter;
 use timetable::Timetable;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::Options;
 
 use crate::app::App;
 use crate::boards::Boards;
-use crate::subscription::Subscription;
+use crate::subscriptions::Subscriptions;
 
 /// What a query replica needs.
 #[derive(Clone, Debug)]
 pub struct Dependencies {
     /// The timetable the whole fleet has loaded.
     pub timetable: Arc<Timetable>,
-    /// The shards by name.
-    pub shards: Vec<(String, Link)>,
+    /// Knows the shards.
+    pub shards: ShardRouter,
     /// Tells which dates are past.
     pub clock: Arc<dyn Clock>,
 }
@@ -55,19 +56,10 @@ pub fn build(options: Options, dependencies: Dependencies) -> Result<Component, 
     options.validate()?;
     let Dependencies { timetable, shards, clock } = dependencies;
     let boards = Arc::new(Boards::new(options.boards_max));
-    let subscriptions: Vec<Subscription> = shards
-        .into_iter()
-        .map(|(shard, link)| Subscription::new(shard, link, boards.clone(), options.silence_max_ms))
-        .collect();
-    let caught_up: Vec<_> = subscriptions.iter().map(Subscription::caught_up).collect();
+    let subscriptions = Subscriptions::new(shards, boards.clone(), options.silence_max_ms);
+    let caught_up = subscriptions.caught_up();
     let ready = async move {
-        let all = async {
-            for mut shard in caught_up {
-                // A subscription that has ended has no more boards to wait for.
-                let _ = shard.wait_for(|caught_up| *caught_up).await;
-            }
-        };
-        if tokio::time::timeout(Duration::from_millis(options.ready_timeout_ms), all).await.is_err() {
+        if tokio::time::timeout(Duration::from_millis(options.ready_timeout_ms), caught_up).await.is_err() {
             tracing::warn!("some shards have not sent their boards: their runs are shown without availability");
         }
     };
@@ -75,22 +67,9 @@ pub fn build(options: Options, dependencies: Dependencies) -> Result<Component, 
     let keep_days = options.keep_past_days;
     Ok(Component::new("query", options.limits)
         .service(QueryServiceServer::new(face))
-        .task("boards", move |stop| follow_all(subscriptions, stop))
+        .task("boards", move |stop| subscriptions.run(stop))
         .task("forget past boards", move |stop| forget_past(boards, clock, keep_days, stop))
         .ready_when(ready))
-}
-
-async fn follow_all(subscriptions: Vec<Subscription>, stop: CancellationToken) {
-    let mut running = JoinSet::new();
-    for subscription in subscriptions {
-        running.spawn(subscription.run(stop.clone()));
-    }
-    while let Some(ended) = running.join_next().await {
-        if let Err(error) = ended {
-            // A panic here would leave a shard's boards to age for ever: let the host restart the role.
-            std::panic::resume_unwind(error.into_panic());
-        }
-    }
 }
 
 async fn forget_past(boards: Arc<Boards>, clock: Arc<dyn Clock>, keep_days: u32, stop: CancellationToken) {

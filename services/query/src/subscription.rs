@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use domain::Time;
-use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
+use domain::{SlotId, Time};
 use proto::inventory::v1::{WatchBoardsRequest, WatchBoardsResponse};
-use rpc::Link;
+use shard_client::ShardClient;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -27,7 +26,7 @@ const MESSAGE_BYTES_MAX: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Subscription {
     shard: String,
-    client: InventoryServiceClient<Link>,
+    client: ShardClient,
     boards: Arc<Boards>,
     silence_max: Duration,
     caught_up: watch::Sender<bool>,
@@ -35,10 +34,10 @@ pub struct Subscription {
 
 impl Subscription {
     /// A subscription that gives a stream up once it was silent for so long.
-    pub fn new(shard: String, link: Link, boards: Arc<Boards>, silence_max_ms: u64) -> Self {
+    pub fn new(shard: String, client: ShardClient, boards: Arc<Boards>, silence_max_ms: u64) -> Self {
         Self {
             shard,
-            client: InventoryServiceClient::new(link).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            client: client.max_decoding_message_size(MESSAGE_BYTES_MAX),
             boards,
             silence_max: Duration::from_millis(silence_max_ms),
             caught_up: watch::Sender::new(false),
@@ -100,6 +99,8 @@ impl Subscription {
     }
 
     fn take(&self, message: &WatchBoardsResponse, source: &Arc<Source>) {
+        let left = message.left_slots.iter().filter_map(|slot| SlotId::new(u16::try_from(*slot).ok()?).ok());
+        left.for_each(|slot| self.boards.disown(slot, source));
         for sent in &message.boards {
             let stored = match wire::board(sent) {
                 Ok((run, board)) => self.boards.store(run, board, source),

@@ -12,8 +12,10 @@ use proto::inventory::v1::Board;
 use proto::query::v1::query_service_client::QueryServiceClient;
 use proto::query::v1::{FindStationsRequest, GetTrainRequest, Journey, SearchTrainsRequest, SearchTrainsResponse};
 use query::{Dependencies, Options, build};
+use ring::ShardId;
 use rpc::{Failure, Link, Running, Switchboard, SystemClock};
 use shard::{FakeShard, board};
+use shard_client::{FixedList, ShardOptions, ShardRouter, ShardsOptions};
 use timetable::Timetable;
 use tonic::Code;
 
@@ -30,18 +32,20 @@ impl Fleet {
     async fn start(shards: usize) -> Self {
         let switchboard = Switchboard::new();
         let mut started = Vec::new();
-        for number in 0..shards {
+        // A ring has at least one member; one that does not run sends nothing.
+        let list: Vec<ShardOptions> = (0..shards.max(1) as u16)
+            .map(|number| ShardOptions { name: ShardId::numbered(number).to_string(), address: None, weight: 100 })
+            .collect();
+        for member in &list[..shards] {
             let shard = FakeShard::default();
-            let running = shard.component(&format!("shard-{number}")).start().await;
+            let running = shard.component(&member.name).start().await;
             switchboard.connect(running.name(), running.stack());
             started.push((shard, running));
         }
-        let names = (0..shards).map(|number| format!("shard-{number}"));
-        let dependencies = Dependencies {
-            timetable: Arc::new(Timetable::sample()),
-            shards: names.map(|name| (name.clone(), switchboard.link(&name))).collect(),
-            clock: Arc::new(SystemClock),
-        };
+        let options = ShardsOptions { list, ..ShardsOptions::default() };
+        let router = ShardRouter::new(&options, &FixedList::new(&options).unwrap(), &switchboard).unwrap();
+        let dependencies =
+            Dependencies { timetable: Arc::new(Timetable::sample()), shards: router, clock: Arc::new(SystemClock) };
         let query = build(Options::default(), dependencies).unwrap().start().await;
         switchboard.connect(query.name(), query.stack());
         Self { switchboard, query, shards: started }

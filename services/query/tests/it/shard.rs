@@ -31,7 +31,8 @@ impl FakeShard {
         loop {
             let opened = self.opened.notified();
             let stream = self.stream.lock().clone();
-            let message = WatchBoardsResponse { boards: boards.clone(), caught_up: true, verified_at_ms };
+            let message =
+                WatchBoardsResponse { boards: boards.clone(), caught_up: true, verified_at_ms, left_slots: vec![] };
             match stream {
                 Some(stream) if stream.send(Ok(message)).await.is_ok() => return,
                 _ => opened.await,
