@@ -62,11 +62,17 @@ impl WallClock {
         Self { state: Mutex::new(Anchor { wall_ms, at: now, last_ms: wall_ms, stepped: false }) }
     }
 
+    /// The time at `now`, going on by the steady clock from the last reading.
+    pub(crate) fn at(&self, now: Instant) -> Time {
+        let mut state = self.state.lock();
+        state.last_ms = state.last_ms.max(state.steady_ms(now));
+        Time::from_millis(state.last_ms)
+    }
+
     /// The time to use for a reading of the wall clock taken at `now`.
     pub(crate) fn observe(&self, wall_ms: i64, now: Instant) -> Time {
         let mut state = self.state.lock();
-        let passed_ms = i64::try_from(now.saturating_duration_since(state.at).as_millis()).unwrap_or(i64::MAX);
-        let steady_ms = state.wall_ms.saturating_add(passed_ms);
+        let steady_ms = state.steady_ms(now);
         let stepped = (wall_ms - steady_ms).abs() > DRIFT_MS_MAX;
         if stepped {
             if !state.stepped {
@@ -84,6 +90,13 @@ impl WallClock {
         }
         state.stepped = stepped;
         Time::from_millis(state.last_ms)
+    }
+}
+
+impl Anchor {
+    fn steady_ms(&self, now: Instant) -> i64 {
+        let passed_ms = i64::try_from(now.saturating_duration_since(self.at).as_millis()).unwrap_or(i64::MAX);
+        self.wall_ms.saturating_add(passed_ms)
     }
 }
 
@@ -109,6 +122,7 @@ mod tests {
         assert_eq!(clock.observe(1_010_040, at(10)).millis(), 1_010_040, "40 ms of drift are followed");
         assert_eq!(clock.observe(1_020_000 + hour, at(20)).millis(), 1_020_040, "an hour ahead is not");
         assert_eq!(clock.observe(1_030_000 - hour, at(30)).millis(), 1_030_040, "nor an hour back");
+        assert_eq!(clock.at(at(35)).millis(), 1_035_040, "nor between readings");
         assert_eq!(clock.observe(1_040_000, at(40)).millis(), 1_040_000, "a clock set right again is");
         assert_eq!(clock.observe(1_040_990, at(41)).millis(), 1_040_990);
         assert_eq!(clock.observe(1_040_980, at(41)).millis(), 1_040_990, "drift does not turn time back");

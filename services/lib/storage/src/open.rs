@@ -10,6 +10,9 @@ use sqlx::{PgPool, SqlitePool};
 
 use crate::DatabaseUrl;
 
+/// How many rows SQLite's thread reads ahead of whoever awaits them: fewer switches between threads on long reads.
+const READ_AHEAD_ROWS: usize = 512;
+
 /// An open database of either engine. Cloning shares the pools.
 #[derive(Clone, Debug)]
 pub enum Database {
@@ -139,7 +142,7 @@ impl SqliteDatabase {
         let failed = |source| OpenError::Connect { url: format!("sqlite:{}", path.display()), source };
         // The writer first: it makes the file and its WAL, which readers need.
         let writer = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
-        let reader = connect.create_if_missing(false).pragma("query_only", "on");
+        let reader = connect.create_if_missing(false).pragma("query_only", "on").row_buffer_size(READ_AHEAD_ROWS);
         let readers = pool(options.connections_max).connect_lazy_with(reader);
         Ok(Self { readers, writer })
     }

@@ -1,24 +1,26 @@
-//! Appending to SQLite: the writer holds the write lock, so it reads the heads, decides, and writes many rows a statement.
+//! Appending to SQLite: one command with several statements, however many slots. Each command to SQLite's thread costs a
+//! switch there and back, which on a busy machine takes longer than the statements.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
-use domain::SlotId;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{AssertSqlSafe, Sqlite};
+use domain::{SlotId, Time};
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteConnection;
 
 use super::read_heads;
 use crate::rows::{self, Appended, number_column, slot_column};
 use crate::time::WallClock;
 use crate::{AppendOutcome, Head, JournalError, SlotAppend};
 
-/// An append that passed the fence, its new head, and the time of its row in ms.
-struct Passed<'a> {
-    append: &'a SlotAppend,
-    new: &'a Head,
-    time_ms: i64,
-}
+/// For how many slots there is a command. A call takes the smallest that holds it, the rest of its rows empty, so that
+/// few commands are prepared. The largest stays below SQLite's bound of 32,766 parameters.
+const COMMAND_SLOTS: [usize; 6] = [1, 4, 16, 64, 256, 1_024];
+
+/// What each row of a command binds: slot, expected version, tail and epoch, batch id, chain, payload.
+const ROW_PARAMETERS: usize = 7;
 
 /// Appends to the slots whose heads are as expected. In the writer's transaction.
 pub(super) async fn append(
@@ -27,115 +29,98 @@ pub(super) async fn append(
     appends: &[SlotAppend],
     advanced: &[Head],
 ) -> Result<Vec<AppendOutcome>, JournalError> {
-    let slots: Vec<SlotId> = appends.iter().map(|append| append.slot).collect();
-    let (heads, time) = read_heads(connection, clock, &slots).await?;
-    let mut found = HashMap::with_capacity(heads.len());
-    let mut passed = Vec::with_capacity(appends.len());
-    for (append, new) in appends.iter().zip(advanced) {
-        let Some(row) = heads.get(&append.slot) else { continue };
-        let expected = &append.expected;
-        let passes =
-            row.head.version == expected.version && row.head.tail == expected.tail && row.head.epoch == expected.epoch;
-        let committed_at = passes.then_some(time);
-        if passes {
-            passed.push(Passed { append, new, time_ms: time.millis() });
+    let committed = advance(connection, clock, appends, advanced).await?;
+    let refused: Vec<SlotId> =
+        appends.iter().map(|append| append.slot).filter(|slot| !committed.contains_key(slot)).collect();
+    let mut found: HashMap<SlotId, Appended> = HashMap::with_capacity(appends.len());
+    for append in appends {
+        if let Some(time) = committed.get(&append.slot) {
+            found.insert(append.slot, Appended { head_before: append.expected, committed_at: Some(*time) });
         }
-        found.insert(append.slot, Appended { head_before: row.head, committed_at });
     }
-    advance_heads(connection, &passed).await?;
-    insert_batches(connection, &passed).await?;
-    insert_index(connection, &passed).await?;
+    if !refused.is_empty() {
+        let (heads, _) = read_heads(connection, clock, &refused).await?;
+        let fenced = |row: super::HeadRow| Appended { head_before: row.head, committed_at: None };
+        found.extend(heads.into_iter().map(|(slot, row)| (slot, fenced(row))));
+    }
     Ok(rows::outcomes(appends, advanced, &found))
 }
 
-async fn advance_heads(connection: &mut SqliteConnection, passed: &[Passed<'_>]) -> Result<(), JournalError> {
-    static SQL: LazyLock<Statements> = LazyLock::new(|| {
-        Statements::new(
-            "INSERT INTO slot_head (slot, version, epoch, time_ms, tail, chain) VALUES ",
-            6,
-            " ON CONFLICT (slot) DO UPDATE SET version = excluded.version, time_ms = excluded.time_ms, \
-             tail = excluded.tail, chain = excluded.chain",
-        )
-    });
-    for (rows, mut query) in SQL.cut(passed) {
-        for row in rows {
-            query = query
-                .bind(slot_column(row.append.slot))
-                .bind(number_column(row.new.version))
-                .bind(number_column(row.new.epoch))
-                .bind(row.time_ms)
-                .bind(&row.new.tail.0[..])
-                .bind(&row.new.chain.0[..]);
+/// Runs the command; gives the time of the row of each slot that advanced.
+async fn advance(
+    connection: &mut SqliteConnection,
+    clock: &WallClock,
+    appends: &[SlotAppend],
+    advanced: &[Head],
+) -> Result<HashMap<SlotId, Time>, JournalError> {
+    let (slots, sql) = command(appends.len());
+    let mut query = sqlx::query_as::<_, (i32, i64)>(AssertSqlSafe(sql))
+        .bind(index_entries(appends))
+        .bind(clock.at(Instant::now()).millis());
+    for (append, new) in appends.iter().zip(advanced) {
+        query = query
+            .bind(slot_column(append.slot))
+            .bind(number_column(append.expected.version))
+            .bind(&append.expected.tail.0[..])
+            .bind(number_column(append.expected.epoch))
+            .bind(&append.batch_id.0[..])
+            .bind(&new.chain.0[..])
+            .bind(&append.payload[..]);
+    }
+    for _ in appends.len()..slots {
+        for _ in 0..ROW_PARAMETERS {
+            query = query.bind(None::<i32>);
         }
-        query.execute(&mut *connection).await?;
     }
-    Ok(())
+    let rows = query.fetch_all(connection).await?;
+    rows.into_iter().map(|(slot, time_ms)| Ok((rows::slot(slot)?, Time::from_millis(time_ms)))).collect()
 }
 
-async fn insert_batches(connection: &mut SqliteConnection, passed: &[Passed<'_>]) -> Result<(), JournalError> {
-    static SQL: LazyLock<Statements> = LazyLock::new(|| {
-        Statements::new(
-            "INSERT INTO slot_batch (slot, version, epoch, time_ms, batch_id, previous_id, chain, payload) VALUES ",
-            8,
-            "",
-        )
-    });
-    for (rows, mut query) in SQL.cut(passed) {
-        for row in rows {
-            query = query
-                .bind(slot_column(row.append.slot))
-                .bind(number_column(row.new.version))
-                .bind(number_column(row.new.epoch))
-                .bind(row.time_ms)
-                .bind(&row.append.batch_id.0[..])
-                .bind(&row.append.expected.tail.0[..])
-                .bind(&row.new.chain.0[..])
-                .bind(&row.append.payload[..]);
+/// A JSON array of `[slot, run, batch id in hex]`. Names of runs need no escaping: letters, digits, `@`, `-`, `#`.
+fn index_entries(appends: &[SlotAppend]) -> String {
+    let mut json = String::from("[");
+    for append in appends {
+        let id = hex::encode(append.batch_id.0);
+        for run in &append.runs {
+            let comma = if json.len() == 1 { "" } else { "," };
+            write!(json, r#"{comma}[{},"{run}","{id}"]"#, append.slot).expect("a string takes any text");
         }
-        query.execute(&mut *connection).await?;
     }
-    Ok(())
+    json.push(']');
+    json
 }
 
-async fn insert_index(connection: &mut SqliteConnection, passed: &[Passed<'_>]) -> Result<(), JournalError> {
-    static SQL: LazyLock<Statements> =
-        LazyLock::new(|| Statements::new("INSERT INTO slot_index (slot, run, version) VALUES ", 3, ""));
-    let entries: Vec<_> = passed
-        .iter()
-        .flat_map(|row| row.append.runs.iter().map(|run| (row.append.slot, run.to_string(), row.new.version)))
-        .collect();
-    for (entries, mut query) in SQL.cut(&entries) {
-        for (slot, run, version) in entries {
-            query = query.bind(slot_column(*slot)).bind(run.as_str()).bind(number_column(*version));
-        }
-        query.execute(&mut *connection).await?;
-    }
-    Ok(())
+/// The command that holds so many slots, and how many it holds.
+fn command(slots: usize) -> (usize, Arc<str>) {
+    static COMMANDS: LazyLock<[(usize, Arc<str>); COMMAND_SLOTS.len()]> =
+        LazyLock::new(|| COMMAND_SLOTS.map(|slots| (slots, write_command(slots).into())));
+    let fits = COMMANDS.iter().find(|(held, _)| *held >= slots);
+    fits.expect("an append was checked to have at most 1,024 slots").clone()
 }
 
-/// One INSERT in several lengths, so that many rows take few statements and the prepared ones stay few.
-struct Statements {
-    by_length: [(usize, Arc<str>); 4],
-}
-
-impl Statements {
-    fn new(before: &str, columns: usize, after: &str) -> Self {
-        let row = format!("({})", vec!["?"; columns].join(", "));
-        let by_length = [64, 16, 4, 1].map(|length| {
-            let sql = format!("{before}{}{after}", vec![row.as_str(); length].join(", "));
-            (length, Arc::from(sql))
-        });
-        Self { by_length }
-    }
-
-    /// Cuts rows into pieces, each with the statement of its length.
-    fn cut<'a, T>(&'a self, mut rows: &'a [T]) -> impl Iterator<Item = (&'a [T], Query<'a, Sqlite, SqliteArguments>)> {
-        std::iter::from_fn(move || {
-            let (length, sql) = self.by_length.iter().find(|(length, _)| *length <= rows.len())?;
-            let (piece, rest) = rows.split_at(*length);
-            rows = rest;
-            // The text is made of the constants above and question marks.
-            Some((piece, sqlx::query(AssertSqlSafe(sql.clone()))))
-        })
-    }
+/// Parameter 1 is the index entries, 2 the time, then the rows.
+fn write_command(slots: usize) -> String {
+    let parameter = |row: usize, column: usize| format!("?{}", 3 + row * ROW_PARAMETERS + column);
+    let row = |row| (0..ROW_PARAMETERS).map(|column| parameter(row, column)).collect::<Vec<_>>().join(",");
+    let rows = (0..slots).map(|number| format!("({})", row(number))).collect::<Vec<_>>().join(",");
+    let slots = (0..slots).map(|row| parameter(row, 0)).collect::<Vec<_>>().join(",");
+    // The first statement is the fence: a batch gets in only on the head that its writer believes in. The second moves
+    // the heads to where batches got in. The third may meet its own entries where a batch that is the tail already is
+    // repeated: those are right.
+    format!(
+        "INSERT INTO slot_batch (slot, version, epoch, time_ms, batch_id, previous_id, chain, payload)
+         SELECT head.slot, head.version + 1, head.epoch, max(?2, head.time_ms), column5, head.tail, column6, column7
+         FROM (VALUES {rows}) CROSS JOIN slot_head AS head
+            ON head.slot = column1 AND head.version = column2 AND head.tail = column3 AND head.epoch = column4
+         WHERE true
+         RETURNING slot, time_ms;
+         UPDATE slot_head
+         SET version = batch.version, tail = batch.batch_id, chain = batch.chain, time_ms = batch.time_ms
+         FROM slot_batch AS batch
+         WHERE slot_head.slot IN ({slots}) AND batch.slot = slot_head.slot AND batch.version = slot_head.version + 1;
+         INSERT OR IGNORE INTO slot_index (slot, run, version)
+         SELECT head.slot, entry.value ->> 1, head.version
+         FROM json_each(?1) AS entry CROSS JOIN slot_head AS head
+            ON head.slot = entry.value ->> 0 AND head.tail = unhex(entry.value ->> 2)"
+    )
 }
