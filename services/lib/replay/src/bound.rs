@@ -35,9 +35,8 @@ impl Bound {
             let wanted = travelling(scenario, class);
             let best = |worth: &dyn Fn(Interval) -> u64| {
                 let places = vec![i64::from(scenario.places(class)); scenario.segments()];
-                let demand = |&(interval, amount): &(Interval, i64)| {
-                    Demand { interval, amount, worth: worth(interval) as i64 }
-                };
+                let demand =
+                    |&(interval, amount): &(Interval, i64)| Demand { interval, amount, worth: worth(interval) as i64 };
                 pack(&places, &wanted.iter().map(demand).collect::<Vec<_>>()).worth as u64
             };
             bound.passengers += best(&|_| 1);

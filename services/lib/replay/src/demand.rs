@@ -1,5 +1,13 @@
 //! Where requests come from.
 
+mod draw;
+mod gravity;
+mod recorded;
 mod reference;
+mod train;
 
-pub use reference::{CANCELLED_SHARE, REFERENCE_LOAD, Reference};
+pub use draw::CANCELLED_SHARE;
+pub use gravity::GravityDemand;
+pub use recorded::{BadRow, Recording, RecordingError};
+pub use reference::{REFERENCE_LOAD, Reference};
+pub use train::Unsellable;

@@ -179,7 +179,8 @@ mod tests {
     #[test]
     fn the_textbook_train_is_packed_as_by_hand() {
         // A-B-C-D, one seat. A-B and B-D together beat A-D alone by one; A-C and C-D are worth as much as A-D.
-        let demands = [demand(0, 3, 1, 4), demand(0, 1, 1, 2), demand(1, 3, 1, 3), demand(0, 2, 1, 2), demand(2, 3, 1, 2)];
+        let demands =
+            [demand(0, 3, 1, 4), demand(0, 1, 1, 2), demand(1, 3, 1, 3), demand(0, 2, 1, 2), demand(2, 3, 1, 2)];
         let packing = pack(&[1, 1, 1], &demands);
         assert_eq!((packing.worth, packing.taken), (5, vec![0, 1, 1, 0, 0]));
     }
@@ -233,7 +234,11 @@ mod tests {
                     demand(from, random.random_range(from + 1..5), random.random_range(0..3), random.random_range(0..9))
                 })
                 .collect();
-            assert_eq!(pack(&places, &demands).worth, naive(&places, &demands), "round {round}: {places:?} {demands:?}");
+            assert_eq!(
+                pack(&places, &demands).worth,
+                naive(&places, &demands),
+                "round {round}: {places:?} {demands:?}"
+            );
         }
     }
 }

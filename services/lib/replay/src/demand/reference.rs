@@ -2,13 +2,12 @@ use std::collections::BTreeMap;
 
 use domain::{Interval, Money, Run, SeatClass, ServiceDate, Time};
 use inventory::{Carriage, Plan, PlanStop, QuotaPolicy, SaleTerms};
-use rand::distr::Distribution;
-use rand::distr::weighted::WeightedIndex;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::draw::{CANCELLED_SHARE, Taste};
 use crate::forecast::{Forecast, ForecastSource};
-use crate::scenario::{ClassScenario, Request, SaleSpan, Scenario};
+use crate::scenario::{ClassScenario, SaleSpan, Scenario};
 
 /// The demand that ships with the project: one train, one class, requests of one passenger.
 ///
@@ -34,9 +33,6 @@ pub struct Reference {
 
 /// How much is asked for when nothing else is said: half more than there is.
 pub const REFERENCE_LOAD: f64 = 1.5;
-
-/// The share of accepted passengers who give their tickets back.
-pub const CANCELLED_SHARE: f64 = 0.25;
 
 /// Length of every segment.
 const SEGMENT_KM: u32 = 60;
@@ -67,7 +63,8 @@ impl Reference {
         let plan = self.plan();
         let sale = SaleSpan { opens: plan.stops[0].sale_opens, ends: plan.stops[0].sale_opens.plus_millis(PRESALE_MS) };
         let intervals: Vec<Interval> = Interval::all(self.stops).collect();
-        let weights: Vec<f64> = intervals.iter().map(|interval| self.weight(*interval)).collect();
+        let weights = intervals.iter().map(|interval| self.weight(*interval)).collect();
+        let taste = Taste { class: SeatClass::Second, intervals: &intervals, weights, parties: &[(1, 1.0)] };
         let wanted = load * f64::from(self.places) * (self.stops - 1) as f64;
         let fare = |interval: &Interval| {
             Money::fen(FEN_PER_KM * i64::from(u32::from(interval.segments()) * SEGMENT_KM)).rounded_half_yuan()
@@ -75,7 +72,7 @@ impl Reference {
         let class = ClassScenario {
             fares: intervals.iter().map(fare).collect(),
             forecast: Forecast {
-                passengers: expected(&intervals, &weights, wanted),
+                passengers: taste.expected(wanted),
                 cancelled_share: CANCELLED_SHARE,
                 source: ForecastSource::Model,
             },
@@ -85,7 +82,7 @@ impl Reference {
             name: self.name.to_owned(),
             run: run(),
             classes: BTreeMap::from([(SeatClass::Second, class)]),
-            requests: draw(&intervals, &weights, wanted, sale, &mut random),
+            requests: taste.draw(wanted, sale, &mut random),
             plan,
             sale,
         }
@@ -132,37 +129,4 @@ impl Reference {
 fn run() -> Run {
     let date = ServiceDate::from_days(20_789).expect("2026-12-02 is between 2000 and 2199");
     Run::first("G1".parse().expect("G1 is a train code"), date)
-}
-
-/// How many passengers are expected for each interval when so many seat-segments are asked for in all.
-pub(crate) fn expected(intervals: &[Interval], weights: &[f64], seat_segments: f64) -> Vec<f64> {
-    let total: f64 = weights.iter().sum();
-    let length: f64 = intervals.iter().zip(weights).map(|(i, weight)| weight * f64::from(i.segments())).sum();
-    let requests = seat_segments * total / length;
-    weights.iter().map(|weight| requests * weight / total).collect()
-}
-
-fn draw(
-    intervals: &[Interval],
-    weights: &[f64],
-    seat_segments: f64,
-    sale: SaleSpan,
-    random: &mut impl Rng,
-) -> Vec<Request> {
-    let choice = WeightedIndex::new(weights).expect("weights are positive");
-    let mut asked = 0.0;
-    let mut chosen = Vec::new();
-    while asked < seat_segments {
-        let interval = intervals[choice.sample(random)];
-        asked += f64::from(interval.segments());
-        chosen.push(interval);
-    }
-    let count = chosen.len() as f64;
-    let request = |(nth, interval): (usize, Interval)| {
-        let passed = nth as f64 / count;
-        let cancelled = random.random_bool(CANCELLED_SHARE);
-        let cancel_at = cancelled.then(|| sale.moment(random.random_range(passed..1.0)).plus_millis(1));
-        Request { at: sale.moment(passed), class: SeatClass::Second, interval, party: 1, cancel_at }
-    };
-    chosen.into_iter().enumerate().map(request).collect()
 }

@@ -87,7 +87,11 @@ impl<'a> Kernel<'a> {
         let quotas =
             QuotaPolicy { version: self.reviews_done, protections: self.protections(at), ..QuotaPolicy::default() };
         let request = RequestId(u128::from(self.reviews_done));
-        self.must(at, &Command::SetQuotas { request, quotas: Box::new(quotas) }, "quotas that were computed for this train");
+        self.must(
+            at,
+            &Command::SetQuotas { request, quotas: Box::new(quotas) },
+            "quotas that were computed for this train",
+        );
     }
 
     /// Lets time pass as a shard does, then executes.

@@ -67,11 +67,8 @@ mod tests {
     fn a_seat_sold_a_b_and_c_d_can_be_sold_b_c_but_not_b_d() {
         let scenario = Reference::ALL[0].scenario(0.01, 1);
         let mut ledger = SeatLedger::new(&scenario);
-        let seat = |place, from, to| Seat {
-            class: SeatClass::Second,
-            place,
-            interval: Interval::new(from, to).unwrap(),
-        };
+        let seat =
+            |place, from, to| Seat { class: SeatClass::Second, place, interval: Interval::new(from, to).unwrap() };
         assert_eq!(ledger.take(seat(7, 0, 1)), Ok(()));
         assert_eq!(ledger.take(seat(7, 2, 3)), Ok(()));
         assert!(ledger.take(seat(7, 1, 3)).is_err());
