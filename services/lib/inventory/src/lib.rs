@@ -15,6 +15,7 @@ mod line;
 mod payload;
 mod plan;
 mod policy;
+pub mod protection;
 mod refusal;
 mod repeat;
 mod sale;
