@@ -7,7 +7,7 @@ use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::{
     Action, Aggregate, Appended, Claimed, Epoch, Failure, Heartbeat, Input, Limits, Now, Protocol, Request, Sound,
-    Stored, Ticket, Uptime,
+    Stored, Ticket, Uptime, Version,
 };
 
 /// At least this long between two heartbeats, however urgently one is wanted.
@@ -114,8 +114,9 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         }
     }
 
-    /// The state of a run in memory, uncommitted changes included: for comparing it with what the journal gives.
-    pub fn peek(&self, run: &Run) -> Option<&A> {
+    /// The state of a run in memory, and the version of the last batch that changed it, durable or not: for comparing it
+    /// with what the journal gives.
+    pub fn peek(&self, run: &Run) -> Option<(&A, Version)> {
         self.slots.get(&run.slot())?.peek(run)
     }
 

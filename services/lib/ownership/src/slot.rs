@@ -49,6 +49,8 @@ pub(crate) struct Slot<A: Aggregate, R> {
     /// The list of runs is still wanted, not before this moment.
     list_after: Option<Uptime>,
     load_after: Uptime,
+    /// Quarantined runs that may come back once their last records are durable.
+    repaired: Vec<Run>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +67,11 @@ enum Entry<A: Aggregate, R> {
         waiting: Vec<Request<A, R>>,
     },
     Live(Live<A>),
-    /// An invariant broke, or its journal could not be read.
-    Quarantined,
+    /// An invariant broke, or its journal could not be read. Its earlier records may still be on their way into the
+    /// journal, up to this version: before that it must not be loaded.
+    Quarantined {
+        touched: Version,
+    },
 }
 
 #[derive(Debug)]
@@ -101,6 +106,7 @@ impl<A: Aggregate, R> Slot<A, R> {
             journal_silent: false,
             list_after: None,
             load_after: Uptime::default(),
+            repaired: Vec::new(),
         }
     }
 
@@ -156,6 +162,7 @@ impl<A: Aggregate, R> Slot<A, R> {
             self.list_after = None;
             shared.actions.push(crate::Action::List { slot: self.id, epoch: self.epoch });
         }
+        self.release_repaired(shared);
         self.fire_timers::<P>(now, shared);
         self.pump::<P>(now, shared);
     }
@@ -227,10 +234,10 @@ impl<A: Aggregate, R> Slot<A, R> {
         self.open.records > 0
     }
 
-    pub fn peek(&self, run: &Run) -> Option<&A> {
+    pub fn peek(&self, run: &Run) -> Option<(&A, Version)> {
         match self.runs.get(run)? {
-            Entry::Live(live) => Some(&live.aggregate),
-            Entry::Loading { .. } | Entry::Quarantined => None,
+            Entry::Live(live) => Some((&live.aggregate, live.touched)),
+            Entry::Loading { .. } | Entry::Quarantined { .. } => None,
         }
     }
 }

@@ -138,7 +138,7 @@ async fn many_holds_are_answered_with_their_numbers() {
                 Ok(Outcome::Accepted(Answer::Held(_))) => held.push(answered.correlation),
                 Ok(Outcome::Refused(Refusal::SoldOut { .. })) => refused.push(answered.correlation),
                 Err(engine::EngineError::NotAnswered(engine::Failure::NotOwner)) => {
-                    elsewhere.push(answered.correlation)
+                    elsewhere.push(answered.correlation);
                 }
                 other => panic!("{other:?}"),
             }

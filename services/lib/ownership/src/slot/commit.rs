@@ -5,6 +5,7 @@ use crate::batch::{Batch, Gated};
 use crate::shared::Shared;
 use crate::{
     Action, Aggregate, AppendOutcome, BatchId, Committed, Epoch, Failure, Head, Now, Protocol, SlotAppend, Uptime,
+    Version,
 };
 
 /// Why uncommitted state cannot be kept.
@@ -177,14 +178,16 @@ impl<A: Aggregate, R> Slot<A, R> {
 
     /// Drops every run but the quarantined ones: those only an operator brings back.
     pub(super) fn drop_runs(&mut self, shared: &mut Shared<A, R>) {
-        let live: Vec<Run> =
-            self.runs.iter().filter(|(_, entry)| matches!(entry, Entry::Live(_))).map(|(run, _)| *run).collect();
-        for run in live {
+        let runs: Vec<Run> = self.runs.keys().copied().collect();
+        for run in runs {
             self.drop_run(&run, shared);
         }
     }
 
     fn drop_run(&mut self, run: &Run, shared: &mut Shared<A, R>) {
+        if let Some(Entry::Quarantined { touched }) = self.runs.get_mut(run) {
+            *touched = Version::default();
+        }
         if matches!(self.runs.get(run), Some(Entry::Live(_))) {
             self.runs.remove(run);
             shared.cached -= 1;

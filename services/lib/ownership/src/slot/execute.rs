@@ -1,12 +1,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use domain::Run;
+use domain::{Run, Time};
 
 use super::{Entry, LOAD_PAUSE_MS, Live, Slot, TIMERS_PER_TICK, overloaded};
 use crate::batch::Gated;
 use crate::shared::Shared;
 use crate::{
-    Action, Aggregate, Broken, Context, Execution, Failure, Now, Outcome, Protocol, Request, SnapshotOfRun, Work,
+    Action, Aggregate, Broken, Context, Execution, Failure, Now, Outcome, Protocol, Request, SnapshotOfRun, Version,
+    Work,
 };
 
 impl<A: Aggregate, R> Slot<A, R> {
@@ -14,7 +15,7 @@ impl<A: Aggregate, R> Slot<A, R> {
     pub(super) fn work<P: Protocol>(&mut self, now: Now, request: Request<A, R>, shared: &mut Shared<A, R>) {
         match self.runs.get_mut(&request.run) {
             Some(Entry::Live(_)) => self.execute::<P>(now, request, shared),
-            Some(Entry::Quarantined) => shared.fail(request.reply_to, Failure::Quarantined),
+            Some(Entry::Quarantined { .. }) => shared.fail(request.reply_to, Failure::Quarantined),
             Some(Entry::Loading { waiting, .. }) => {
                 if shared.queued >= shared.limits.queue_requests_max {
                     shared.fail(request.reply_to, overloaded());
@@ -184,7 +185,7 @@ impl<A: Aggregate, R> Slot<A, R> {
                     }
                 }
                 Some(Entry::Loading { .. }) => {}
-                Some(Entry::Quarantined) => self.timers.set(run, None),
+                Some(Entry::Quarantined { .. }) => self.timers.set(run, None),
                 None => {
                     // Loads for timers take the room that clients leave.
                     if shared.loads.is_empty() && now.uptime >= self.load_after {
@@ -197,17 +198,36 @@ impl<A: Aggregate, R> Slot<A, R> {
 
     /// Takes one run out of service; the others go on.
     pub(super) fn quarantine(&mut self, run: Run, broken: Broken, shared: &mut Shared<A, R>) {
-        self.runs.insert(run, Entry::Quarantined);
+        let touched = match self.runs.get(&run) {
+            Some(Entry::Live(live)) => live.touched,
+            _ => Version::default(),
+        };
+        self.runs.insert(run, Entry::Quarantined { touched });
         self.timers.set(run, None);
         shared.actions.push(Action::Quarantined { run, broken });
     }
 
-    /// A quarantined run was repaired in the journal.
+    /// A quarantined run was repaired in the journal: it is loaded when it is next asked for, once what this owner had
+    /// written of it is durable.
     pub fn reload(&mut self, run: &Run, shared: &mut Shared<A, R>) {
-        if matches!(self.runs.get(run), Some(Entry::Quarantined)) {
-            self.runs.remove(run);
-            shared.cached -= 1;
-            self.load_after = crate::Uptime::default();
+        if matches!(self.runs.get(run), Some(Entry::Quarantined { .. })) {
+            self.repaired.push(*run);
+            self.release_repaired(shared);
+        }
+    }
+
+    pub(super) fn release_repaired(&mut self, shared: &mut Shared<A, R>) {
+        for run in std::mem::take(&mut self.repaired) {
+            match self.runs.get(&run) {
+                Some(Entry::Quarantined { touched, .. }) if *touched <= self.head.version => {
+                    self.runs.remove(&run);
+                    shared.cached -= 1;
+                    // Its timers are found anew.
+                    self.timers.set(run, Some(Time::default()));
+                }
+                Some(Entry::Quarantined { .. }) => self.repaired.push(run),
+                _ => {}
+            }
         }
     }
 }
