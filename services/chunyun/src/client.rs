@@ -1,0 +1,22 @@
+//! The client in the terminal: what a passenger, a clerk or an operator types.
+
+mod buy;
+mod connect;
+mod failure;
+mod json;
+mod operator;
+mod orders;
+mod passenger;
+pub mod render;
+mod search;
+mod waitlist;
+
+pub use connect::{Connection, Target};
+pub use failure::{ClientError, reason, retry_after_ms};
+pub use operator::{CloseSale, OpenSale, RingCommand, close_sale, open_sale, ring};
+pub use passenger::PassengerArgument;
+
+pub use buy::{Buy, buy};
+pub use orders::{OrderCommand, order};
+pub use search::{Search, Stations, TrainCommand, search, stations, train};
+pub use waitlist::{WaitCommand, wait};
