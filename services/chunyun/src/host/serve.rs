@@ -1,0 +1,105 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::policy::Policy;
+use ::timetable::Timetable;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::config::Config;
+use super::fleet::{Fleet, HostError, Setup};
+use super::roles::RoleSet;
+use super::{DataDir, Keys};
+use crate::{output, tools};
+
+/// How long load balancers get to see NOT_SERVING before calls are refused.
+const DRAIN_NOTICE: Duration = Duration::from_secs(2);
+
+/// Hosts roles until it is told to stop
+///
+/// Without a configuration: all roles in this process, on SQLite in the data directory. Settings come from a TOML file
+/// and from the environment: CHUNYUN_STORAGE__ORDER overrides `order` in `[storage]`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  chunyun serve\n  chunyun serve --timetable ../data --data ./rush --listen 127.0.0.1:7000\n  \
+                  chunyun serve --roles gateway,query --config chunyun.toml\n  \
+                  chunyun serve --roles inventory-shard --shard inventory-shard-0 --config chunyun.toml"
+)]
+pub struct Serve {
+    /// `all`, or some of gateway, query, inventory-shard, order, payment, waitlist, sandbox-provider
+    #[arg(long, default_value = "all")]
+    roles: RoleSet,
+    /// The configuration file
+    #[arg(long, env = "CHUNYUN_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where SQLite files and development keys are
+    #[arg(long, env = "CHUNYUN_DATA", default_value = "chunyun-data")]
+    data: PathBuf,
+    /// The gateway's address; overrides the configuration
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The timetable's directory; overrides the configuration
+    #[arg(long)]
+    timetable: Option<PathBuf>,
+    /// Which shard this process is, when the shards are listed in the configuration
+    #[arg(long, env = "CHUNYUN_SHARD")]
+    shard: Option<String>,
+}
+
+/// `chunyun serve`.
+///
+/// # Errors
+/// Whatever keeps the roles from starting, with the setting that is wrong.
+pub async fn serve(command: Serve) -> Result<(), HostError> {
+    let mut config = Config::load(command.config.as_deref())?;
+    config.listen.public = command.listen.unwrap_or(config.listen.public);
+    config.timetable.path = command.timetable.or(config.timetable.path);
+    let telemetry = telemetry::init(&config.telemetry, "chunyun", env!("CARGO_PKG_VERSION"))?;
+    let data = DataDir::at(&command.data)?;
+    let keys_file = config.keys.path.clone();
+    let keys = match &keys_file {
+        Some(path) => Keys::load(path)?,
+        None => data.keys()?,
+    };
+    let timetable = Arc::new(match &config.timetable.path {
+        Some(path) => tools::load_timetable(path, config.timetable.drop_bad_rows)?,
+        None => Timetable::sample(),
+    });
+    let policy = read_policy(&config)?;
+    let keys_file = keys_file.unwrap_or_else(|| data.keys_file());
+    let setup = Setup { roles: command.roles, shard: command.shard, config, data, keys, keys_file, timetable, policy };
+    let fleet = Fleet::launch(setup).await?;
+    for (name, address) in fleet.listening() {
+        output::line(&format!("{name} at http://{address}"));
+    }
+    output::line("ready");
+    let outcome = tokio::select! {
+        () = told_to_stop() => Ok(()),
+        role = fleet.failed() => Err(HostError::RoleFailed(role)),
+    };
+    output::note("draining");
+    fleet.drain(DRAIN_NOTICE).await;
+    telemetry.shutdown();
+    outcome
+}
+
+fn read_policy(config: &Config) -> Result<Policy, HostError> {
+    let Some(path) = &config.policy.path else { return Ok(Policy::default()) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| HostError::PolicyFile { path: path.display().to_string(), source })?;
+    Ok(Policy::parse(&text)?)
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn told_to_stop() {
+    // Where the handler cannot be set, only Ctrl-C is left.
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
