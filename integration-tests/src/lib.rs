@@ -1,1 +1,0 @@
-//! Stories over real processes and real engines.

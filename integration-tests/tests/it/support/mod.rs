@@ -1,0 +1,9 @@
+//! Starting real processes and talking to them.
+
+pub mod client;
+pub mod process;
+
+/// Prints why a story is left out, in the form that the test command collects.
+pub fn skipped(what: &str, reason: &str) {
+    eprintln!("SKIPPED {what}: {reason}");
+}

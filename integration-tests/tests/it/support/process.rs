@@ -1,0 +1,116 @@
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    if let Ok(path) = std::env::var("CHUNYUN_BINARY") {
+        return path.into();
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let builds = ["release/chunyun", "debug/chunyun"].map(|build| target.join(build));
+    let newest = builds.into_iter().filter(|path| path.exists()).max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok());
+    newest.expect("build the binary first: cargo build --release -p chunyun")
+}
+
+/// Runs a command of the binary to its end, with nothing of the caller's settings.
+pub fn chunyun(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+/// A command of the binary, with nothing of the caller's settings.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments).stdin(Stdio::null());
+    for name in ["CHUNYUN_GATEWAY", "CHUNYUN_TOKEN", "CHUNYUN_TOKEN_FILE", "CHUNYUN_DATA"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A process that hosts roles. Killed when dropped.
+pub struct Serving {
+    child: Child,
+    /// What it said it listens on, as `name address` lines.
+    pub listening: Vec<(String, String)>,
+}
+
+impl Serving {
+    /// Starts `chunyun serve` and waits until it says that it is ready.
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = command(&["serve"]);
+        command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let started = Instant::now();
+        let mut listening = Vec::new();
+        loop {
+            assert!(started.elapsed() < START_TIMEOUT, "not ready in time: {arguments:?}");
+            let Some(Ok(line)) = lines.next() else {
+                let status = child.wait().unwrap();
+                panic!("ended before it was ready: {arguments:?}: {status}");
+            };
+            if line == "ready" {
+                break;
+            }
+            if let Some((name, address)) = line.split_once(" at ") {
+                listening.push((name.to_owned(), address.to_owned()));
+            }
+        }
+        Self { child, listening }
+    }
+
+    /// All roles in one process on a data directory, the gateway on a free port.
+    pub fn embedded(data: &Path) -> Self {
+        Self::start(&["--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], &[])
+    }
+
+    /// The gateway's address.
+    pub fn gateway(&self) -> String {
+        let (_, address) = self.listening.iter().find(|(name, _)| name == "gateway").expect("it hosts a gateway");
+        address.clone()
+    }
+
+    /// Ends it without a warning, as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop, as Kubernetes does, and waits; its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let started = Instant::now();
+        while started.elapsed() < STOP_TIMEOUT {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("did not stop within {STOP_TIMEOUT:?} of SIGTERM");
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Fails only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
