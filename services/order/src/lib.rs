@@ -16,6 +16,10 @@ pub mod rules;
 mod shards;
 pub mod state;
 pub mod store;
+#[cfg(test)]
+mod test_databases;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::Arc;

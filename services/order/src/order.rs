@@ -382,6 +382,13 @@ impl Order {
         format!("{}-{}-{}", self.id, ticket.leg, ticket.passenger)
     }
 
+    /// The payment service's id of an attempt. It names trades after their order and attempt, so one can be asked for even
+    /// when the first answer about it was lost.
+    pub fn trade_id(&self, attempt: u32) -> String {
+        let told = self.trades.get(attempt as usize).and_then(|trade| trade.id.clone());
+        told.unwrap_or_else(|| format!("{}-{attempt}", self.id))
+    }
+
     /// Whether nobody on it has a seat.
     pub fn is_seatless(&self) -> bool {
         self.legs.iter().all(|leg| !leg.places.is_empty() && leg.places.iter().all(|place| place.standing))

@@ -6,7 +6,7 @@
 mod effects;
 mod money;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use domain::{HoldId, Money, Time};
 
@@ -306,10 +306,12 @@ fn settle(order: &mut Order) {
             set_tickets(order, TicketState::Reserved, TicketState::Void);
         }
     }
-    if let Phase::Refunding(reason) = order.phase {
-        if all_seats(order, Seats::Ended) && order.refunds.iter().all(|refund| refund.state == RefundState::Arrived) {
-            order.phase = Phase::Refunded(reason);
-        }
+    let arrived = order.refunds.iter().all(|refund| refund.state == RefundState::Arrived);
+    if let Phase::Refunding(reason) = order.phase
+        && arrived
+        && all_seats(order, Seats::Ended)
+    {
+        order.phase = Phase::Refunded(reason);
     }
 }
 

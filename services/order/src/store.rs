@@ -3,6 +3,8 @@
 
 mod body;
 mod sql;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 

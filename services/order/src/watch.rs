@@ -66,7 +66,7 @@ impl Watcher {
             return;
         }
         // Not reached: the sender lives as long as this watcher does.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

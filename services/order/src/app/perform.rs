@@ -7,7 +7,7 @@ use tonic::Code;
 
 use super::App;
 use crate::inventory::Wanted;
-use crate::order::{Leg, Order, Place, Seats, Trade, TradeState};
+use crate::order::{Leg, Order, Place, Seats, TradeState};
 use crate::rules::party::age_on;
 use crate::state::{Effect, Event, TradeNews};
 
@@ -138,13 +138,13 @@ impl App {
     }
 
     async fn query_trade(&self, order: &Order, attempt: u32) -> Result<Event, Failure> {
-        let request = wire::GetTradeRequest { trade_id: trade_id(order, attempt) };
+        let request = wire::GetTradeRequest { trade_id: order.trade_id(attempt) };
         let response = self.payment.clone().get_trade(request).await?;
         trade_news(attempt, response.into_inner().trade)
     }
 
     async fn close_trade(&self, order: &Order, attempt: u32) -> Result<Event, Failure> {
-        let request = wire::CloseTradeRequest { trade_id: trade_id(order, attempt) };
+        let request = wire::CloseTradeRequest { trade_id: order.trade_id(attempt) };
         match self.payment.clone().close_trade(request).await {
             Ok(response) => trade_news(attempt, response.into_inner().trade),
             // It never reached payment. Should it still, money that comes of it is late money.
@@ -158,7 +158,7 @@ impl App {
         };
         let request = wire::CreateRefundRequest {
             refund_id: refund.id.clone(),
-            trade_id: trade_id(order, refund.attempt),
+            trade_id: order.trade_id(refund.attempt),
             amount_fen: refund.amount.as_fen(),
             fee_fen: refund.fee.as_fen(),
         };
@@ -184,13 +184,6 @@ fn leg_of(order: &Order, leg: u8) -> &Leg {
     &order.legs[usize::from(leg)]
 }
 
-/// The payment service names a trade after its order and attempt, so it can be asked for even when its first answer was
-/// lost.
-pub(crate) fn trade_id(order: &Order, attempt: u32) -> String {
-    let told = order.trades.get(attempt as usize).and_then(|trade: &Trade| trade.id.clone());
-    told.unwrap_or_else(|| format!("{}-{attempt}", order.id))
-}
-
 fn trade_news(attempt: u32, trade: Option<wire::Trade>) -> Result<Event, Failure> {
     let trade = trade.ok_or_else(|| Failure::unavailable(reason::UNAVAILABLE, "an answer without its trade", 1_000))?;
     let state = match trade.state() {
@@ -204,7 +197,7 @@ fn trade_news(attempt: u32, trade: Option<wire::Trade>) -> Result<Event, Failure
 }
 
 fn closed(order: &Order, attempt: u32) -> Event {
-    let id = trade_id(order, attempt);
+    let id = order.trade_id(attempt);
     let (state, captured) = (TradeState::Closed, Money::ZERO);
     Event::Trade(TradeNews { attempt: Some(attempt), id, state, captured, revive: true })
 }

@@ -31,15 +31,13 @@ pub(super) fn trade_news(order: &mut Order, news: TradeNews, now: Time, terms: &
     Ok(())
 }
 
-/// The trade the news is about: by its attempt, by its id, or the one that still waits for its id.
+/// The trade the news is about: by its attempt where the teller knows it, else by its id.
 fn find(order: &Order, news: &TradeNews) -> Result<usize, Rejection> {
     let is_it = |trade: &Trade| match news.attempt {
         Some(attempt) => trade.attempt == attempt,
-        None => trade.id.as_deref() == Some(&*news.id),
+        None => order.trade_id(trade.attempt) == news.id,
     };
-    let waits = |trade: &Trade| news.attempt.is_none() && trade.id.is_none();
-    let known = order.trades.iter().position(is_it);
-    known.or_else(|| order.trades.iter().position(waits)).ok_or(Rejection::NoTrade)
+    order.trades.iter().position(is_it).ok_or(Rejection::NoTrade)
 }
 
 /// Money came.

@@ -117,7 +117,7 @@ impl World {
             },
             Effect::Release { leg } => {
                 let at = &order.legs[usize::from(*leg)];
-                let hold = if at.seats == Seats::Lost { next_hold(at) } else { at.hold };
+                let hold = if at.seats == Seats::Lost { at.next_hold() } else { at.hold };
                 if self.holds.get(&hold).is_some_and(|(tickets, _)| *tickets) {
                     return Event::LegConfirmed { leg: *leg };
                 }
@@ -125,7 +125,7 @@ impl World {
                 Event::LegReleased { leg: *leg }
             }
             Effect::HoldAgain { leg } => {
-                let hold = next_hold(&order.legs[usize::from(*leg)]);
+                let hold = order.legs[usize::from(*leg)].next_hold();
                 if !self.room {
                     return Event::HoldAgainRefused { leg: *leg };
                 }
@@ -209,10 +209,6 @@ impl World {
 }
 
 const TERMS: Terms = Terms { pay_attempts_max: 3, hold_again_max: 2, seats_wait_for_money: false };
-
-fn next_hold(leg: &Leg) -> HoldId {
-    leg.next_hold()
-}
 
 fn news(attempt: u32, state: TradeState, captured: Money) -> Event {
     let id = format!("trade-{attempt}");
@@ -411,7 +407,6 @@ fn tell(story: &Story, fault: Option<(usize, Fault)>) -> usize {
                 advance(&mut order, told, world.now());
             }
         }
-        // Attempts to pay are made with a new token each; a repeat of the old one would be no new attempt.
         world.drive(&mut order, &mut count, fault);
     }
     let name = format!("{} with {fault:?}", story.name);
@@ -420,6 +415,7 @@ fn tell(story: &Story, fault: Option<(usize, Fault)>) -> usize {
     count
 }
 
+/// Pays with a new token each time: a repeat of the old one would be no new attempt.
 fn advance_pay(order: &mut Order, world: &World) {
     let token = format!("token-{}", order.trades.len());
     if let Ok((next, _)) = step(order, Event::Pay { token }, world.now(), &TERMS) {

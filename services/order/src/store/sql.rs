@@ -114,7 +114,7 @@ async fn insert<E: Engine>(
     order: &Order,
     admission: &Admission,
 ) -> Result<(), StoreError> {
-    const EXISTS: &str = "SELECT 1 FROM orders WHERE order_id = $1";
+    const EXISTS: &str = "SELECT version FROM orders WHERE order_id = $1";
     const INSERT: &str = "INSERT INTO orders (order_id, account, channel, request, phase, end_reason, unpaid_slot, \
          created_at_ms, pay_by_ms, hard_limit_ms, paid_at_ms, paid_attempt, policy_version, version, due_at_ms, \
          total_fen, captured_fen, tickets_fen, fees_fen, refunded_fen, refunding_fen, body) \
