@@ -1,0 +1,182 @@
+//! Holds on a stream, boards and the feed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domain::SLOTS;
+use prost::Message as _;
+use proto::inventory::v1::hold_stream_answer::Outcome;
+use proto::inventory::v1::*;
+use proto::journal::v1::event::Kind;
+use rpc::Failure;
+use tonic::Streaming;
+
+use crate::fleet::{Fleet, hold, hold_id, wire_run};
+
+const RUN: &str = "G71@2027-01-05";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+async fn next<T>(stream: &mut Streaming<T>) -> T {
+    tokio::time::timeout(PATIENCE, stream.message())
+        .await
+        .expect("a message comes")
+        .unwrap()
+        .expect("the stream goes on")
+}
+
+#[tokio::test]
+async fn every_hold_of_a_stream_is_answered_by_its_number() {
+    let fleet = Fleet::start().await;
+    fleet.open_sale(RUN, 300).await;
+    let mut items: Vec<HoldStreamItem> = (1..=510)
+        .map(|number: u64| HoldStreamItem {
+            correlation: number,
+            timeout_ms: 0,
+            hold: Some(hold(RUN, u128::from(number), 0, 3)),
+            traceparent: String::new(),
+        })
+        .collect();
+    items.push(HoldStreamItem { correlation: 511, ..HoldStreamItem::default() });
+    items.push(HoldStreamItem {
+        correlation: 512,
+        hold: Some(HoldRequest { to_stop: 0, ..hold(RUN, 512, 0, 3) }),
+        ..HoldStreamItem::default()
+    });
+    let messages: Vec<HoldStreamRequest> =
+        items.chunks(256).map(|items| HoldStreamRequest { items: items.to_vec() }).collect();
+    let mut answers = fleet.owner(RUN).hold_stream(tokio_stream::iter(messages)).await.unwrap().into_inner();
+
+    let mut outcomes = BTreeMap::new();
+    while let Some(message) = tokio::time::timeout(PATIENCE, answers.message()).await.unwrap().unwrap() {
+        for answer in message.answers {
+            let outcome = match answer.outcome.unwrap() {
+                Outcome::Held(_) => "HELD".to_owned(),
+                Outcome::Status(status) => Failure::from_status(&rpc::decode_status(&status)).reason.to_owned(),
+            };
+            assert!(outcomes.insert(answer.correlation, outcome).is_none(), "answered twice");
+        }
+    }
+    // 300 seats: the stream is one writer's, so the first 300 are held and 210 are refused.
+    let expected: BTreeMap<u64, String> = (1..=512)
+        .map(|number| {
+            (
+                number,
+                if number <= 300 {
+                    "HELD"
+                } else if number <= 510 {
+                    "SOLD_OUT"
+                } else {
+                    "INVALID_FIELD"
+                }
+                .to_owned(),
+            )
+        })
+        .collect();
+    assert_eq!(outcomes, expected);
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_of_too_many_holds_ends_the_stream_with_the_reason() {
+    let fleet = Fleet::start().await;
+    let message = HoldStreamRequest { items: vec![HoldStreamItem::default(); 257] };
+    let mut answers = fleet.owner(RUN).hold_stream(tokio_stream::iter([message])).await.unwrap().into_inner();
+    let refused = Failure::from(answers.message().await.unwrap_err());
+    assert_eq!(refused.fields[0].0, "items");
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn boards_come_at_once_and_after_each_change_and_again_after_a_restart() {
+    let mut fleet = Fleet::start().await;
+    fleet.open_sale(RUN, 2).await;
+    let mut boards = fleet.owner(RUN).watch_boards(WatchBoardsRequest {}).await.unwrap().into_inner();
+    // Two seats on each of the intervals AB AC AD BC BD CD.
+    let board = board_with(&mut boards, &[2, 2, 2, 2, 2, 2]).await;
+    assert_eq!((board.sale(), board.stops, board.line_open), (SaleState::Open, 4, false));
+    let first = board.version;
+
+    fleet.hold(hold(RUN, 1, 1, 2)).await.unwrap();
+    let board = board_with(&mut boards, &[2, 1, 1, 1, 1, 2]).await;
+    assert!(board.version > first);
+    fleet.hold(hold(RUN, 2, 0, 3)).await.unwrap();
+    let board = board_with(&mut boards, &[1, 0, 0, 0, 0, 1]).await;
+    assert!(board.line_open);
+
+    let proved = loop {
+        let message = next(&mut boards).await;
+        if message.verified_at_ms > board.as_of_ms {
+            break message.verified_at_ms;
+        }
+    };
+    fleet.restart().await;
+    let mut boards = fleet.owner(RUN).watch_boards(WatchBoardsRequest {}).await.unwrap().into_inner();
+    let again = board_with(&mut boards, &[1, 0, 0, 0, 0, 1]).await;
+    assert!(again.epoch > board.epoch && again.as_of_ms >= proved, "{again:?}");
+    let asked = fleet.owner(RUN).get_board(GetBoardRequest { run: Some(wire_run(RUN)) }).await.unwrap().into_inner();
+    assert_eq!(asked.board.unwrap().classes, again.classes);
+    fleet.stop().await;
+}
+
+/// The first board of the run that shows these seats.
+async fn board_with(boards: &mut Streaming<WatchBoardsResponse>, seats: &[u32]) -> Board {
+    loop {
+        let found = next(boards).await.boards.into_iter().find(|board| board.classes[0].seats == seats);
+        if let Some(board) = found {
+            return board;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_feed_has_every_batch_once_in_order_and_goes_on_from_a_cursor() {
+    let fleet = Fleet::start().await;
+    fleet.open_sale(RUN, 5).await;
+    for order in 1..=3 {
+        fleet.hold(hold(RUN, order, 0, 3)).await.unwrap();
+    }
+    let all = |version| (0..u32::from(SLOTS)).map(|slot| SlotCursor { slot, version }).collect();
+    let mut feed = fleet.owner(RUN).read_feed(ReadFeedRequest { cursors: all(0) }).await.unwrap().into_inner();
+    let mut kinds = Vec::new();
+    let mut last = FeedBatch::default();
+    while kinds.len() < 4 {
+        for batch in next(&mut feed).await.batches {
+            assert_eq!(batch.version, last.version + 1, "one slot is written, and its versions have no gap");
+            kinds.extend(kinds_of(&batch));
+            last = batch;
+        }
+    }
+    assert_eq!(kinds, ["opened", "held", "held", "held"]);
+
+    let run: domain::Run = RUN.parse().unwrap();
+    assert_eq!(last.slot, u32::from(run.slot().number()));
+    let cursors = vec![SlotCursor { slot: last.slot, version: last.version }];
+    let mut rest = fleet.owner(RUN).read_feed(ReadFeedRequest { cursors }).await.unwrap().into_inner();
+    let release = ReleaseRequest { run: Some(wire_run(RUN)), hold_id: hold_id(2) };
+    fleet.owner(RUN).release(release).await.unwrap();
+    let released = loop {
+        if let Some(batch) = next(&mut rest).await.batches.into_iter().next() {
+            break batch;
+        }
+    };
+    assert_eq!((released.version, kinds_of(&released)), (last.version + 1, vec!["released"]));
+
+    let twice = ReadFeedRequest { cursors: vec![SlotCursor { slot: 3, version: 0 }; 2] };
+    let refused = Failure::from(fleet.owner(RUN).read_feed(twice).await.unwrap_err());
+    assert_eq!(refused.fields[0].0, "cursors.slot");
+    fleet.stop().await;
+}
+
+fn kinds_of(batch: &FeedBatch) -> Vec<&'static str> {
+    let batch = proto::journal::v1::Batch::decode(&batch.payload[..]).unwrap();
+    let events = batch.records.into_iter().flat_map(|record| record.events);
+    let kinds = events.filter_map(|event| match event.kind.unwrap() {
+        Kind::SaleOpened(_) => Some("opened"),
+        Kind::Held(_) => Some("held"),
+        Kind::Released(_) => Some("released"),
+        // Time moves whenever it has something to do.
+        Kind::Advanced(_) => None,
+        _ => Some("other"),
+    });
+    kinds.collect()
+}
