@@ -1,0 +1,98 @@
+use std::sync::Arc;
+
+use futures::Stream;
+use futures::stream::{BoxStream, StreamExt};
+use proto::gateway::v1::operator_service_server::OperatorService;
+use proto::gateway::v1::{
+    CloseSaleRequest, CloseSaleResponse, GetRingRequest, GetRingResponse, OpenSaleRequest, OpenSaleResponse,
+};
+use rpc::identity::Role;
+use tonic::{Request, Response, Status};
+
+use super::identified;
+use crate::Options;
+use crate::app::{App, Opening};
+use crate::error::Error;
+
+/// What operators call.
+pub struct OperatorFace {
+    app: Arc<App>,
+    opening_runs_max: usize,
+}
+
+impl OperatorFace {
+    /// A face of the app.
+    pub fn new(app: Arc<App>, options: &Options) -> Self {
+        Self { app, opening_runs_max: options.opening_runs_max }
+    }
+}
+
+fn operator<T>(request: Request<T>) -> Result<T, Error> {
+    let (identity, message) = identified(request)?;
+    if identity.has(Role::Operator) { Ok(message) } else { Err(Error::RoleMissing(Role::Operator.name())) }
+}
+
+#[tonic::async_trait]
+impl OperatorService for OperatorFace {
+    type OpenSaleStream = BoxStream<'static, Result<OpenSaleResponse, Status>>;
+
+    async fn open_sale(&self, request: Request<OpenSaleRequest>) -> Result<Response<Self::OpenSaleStream>, Status> {
+        let opening = self.app.read_opening(&operator(request)?)?;
+        Ok(Response::new(open_all(Arc::clone(&self.app), opening, self.opening_runs_max).boxed()))
+    }
+
+    async fn close_sale(&self, request: Request<CloseSaleRequest>) -> Result<Response<CloseSaleResponse>, Status> {
+        self.app.close_sale(&operator(request)?).await?;
+        Ok(Response::new(CloseSaleResponse {}))
+    }
+
+    async fn get_ring(&self, request: Request<GetRingRequest>) -> Result<Response<GetRingResponse>, Status> {
+        operator(request)?;
+        Ok(Response::new(self.app.ring()))
+    }
+}
+
+/// Opens every run, so many at once, and tells how far it is after each. Runs that cannot be opened do not stop the
+/// others: the stream ends with the first one's reason.
+fn open_all(
+    app: Arc<App>,
+    opening: Opening,
+    at_once: usize,
+) -> impl Stream<Item = Result<OpenSaleResponse, Status>> + Send {
+    let total = opening.trains.len() as u32;
+    let opening = Arc::new(opening);
+    let trains = opening.trains.clone();
+    let opened = futures::stream::iter(trains).map(move |train| {
+        let (app, opening) = (Arc::clone(&app), Arc::clone(&opening));
+        async move { app.open_run(&opening, train).await }
+    });
+    // One more item than runs: what went wrong, if anything did.
+    let steps = opened.buffer_unordered(at_once).map(Some).chain(futures::stream::iter([None]));
+    let progress = OpenSaleResponse { total, ..OpenSaleResponse::default() };
+    steps
+        .scan((progress, 0, None), move |(progress, failed, first), step| {
+            let told = match step {
+                Some(Ok(places)) => {
+                    progress.opened += 1;
+                    progress.places += u64::from(places);
+                    Some(Ok(*progress))
+                }
+                Some(Err(failure)) => {
+                    *failed += 1;
+                    first.get_or_insert(failure);
+                    None
+                }
+                None if total == 0 => Some(Ok(*progress)),
+                None => first.take().map(|(run, cause)| {
+                    Err(Status::from(Error::NotAllOpened {
+                        failed: *failed,
+                        total,
+                        first: run,
+                        cause: Box::new(cause),
+                    }))
+                }),
+            };
+            std::future::ready(Some(told))
+        })
+        .filter_map(std::future::ready)
+}
