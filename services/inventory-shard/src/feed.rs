@@ -11,6 +11,7 @@ use domain::{Invalid, SlotId};
 use engine::EngineHandle;
 use journal::{Journal, JournalError};
 use proto::inventory::v1::{FeedBatch, ReadFeedResponse, SlotCursor};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::boards::Boards;
@@ -104,7 +105,8 @@ impl FeedReader {
     async fn look_at_all(&mut self) -> Result<(), Error> {
         let owned = self.feed.ownership.slots();
         let slots: Vec<SlotId> = self.cursors.keys().filter(|slot| owned.contains(slot)).copied().collect();
-        let positions = self.feed.journal.feed_positions(&slots).await.map_err(failed)?;
+        let (journal, asked) = (self.feed.journal.clone(), slots.clone());
+        let positions = apart(async move { journal.feed_positions(&asked).await }).await.map_err(failed)?;
         let news = slots.into_iter().zip(positions).filter(|(slot, version)| *version > self.cursors[slot]);
         self.behind = news.map(|(slot, _)| slot).collect();
         self.next_look_at_all = Instant::now() + self.feed.interval;
@@ -133,7 +135,9 @@ impl FeedReader {
                 break;
             }
             let cursor = self.cursors.entry(slot).or_default();
-            let read = self.feed.journal.read_feed(slot, *cursor, SLOT_BATCHES_MAX).await.map_err(failed)?;
+            let (journal, after) = (self.feed.journal.clone(), *cursor);
+            let read = apart(async move { journal.read_feed(slot, after, SLOT_BATCHES_MAX).await });
+            let read = read.await.map_err(failed)?;
             if read.len() < SLOT_BATCHES_MAX as usize {
                 self.behind.remove(&slot);
             }
@@ -149,6 +153,18 @@ impl FeedReader {
             }
         }
         Ok(batches)
+    }
+}
+
+/// Runs a question to the journal in a task of its own, ended with this future: a reader that takes no messages for a while
+/// is not asked to go on, and must not keep one of the journal's connections meanwhile.
+async fn apart<T: Send + 'static>(question: impl Future<Output = T> + Send + 'static) -> T {
+    let mut task = JoinSet::new();
+    task.spawn(question);
+    match task.join_next().await {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        _ => unreachable!("the task is there, and nobody else can cancel it"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One subscription per shard of the ring, however the ring changes.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,13 +85,12 @@ impl Subscriptions {
             stays
         });
         for (id, client) in shards {
-            if followed.contains_key(&id) {
-                continue;
-            }
-            let subscription = Subscription::new(id.to_string(), client, self.boards.clone(), self.silence_max_ms);
+            let Entry::Vacant(vacant) = followed.entry(id) else { continue };
+            let name = vacant.key().to_string();
+            let subscription = Subscription::new(name, client, self.boards.clone(), self.silence_max_ms);
             let shard = Followed { caught_up: subscription.caught_up(), stop: stop.child_token() };
             tasks.spawn(subscription.run(shard.stop.clone()));
-            followed.insert(id, shard);
+            vacant.insert(shard);
         }
     }
 }
