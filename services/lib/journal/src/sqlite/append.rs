@@ -54,9 +54,7 @@ async fn advance(
     advanced: &[Head],
 ) -> Result<HashMap<SlotId, Time>, JournalError> {
     let (slots, sql) = command(appends.len());
-    let mut query = sqlx::query_as::<_, (i32, i64)>(AssertSqlSafe(sql))
-        .bind(index_entries(appends))
-        .bind(clock.at(Instant::now()).millis());
+    let mut query = sqlx::query_as::<_, (i32, i64)>(AssertSqlSafe(sql)).bind(clock.at(Instant::now()).millis());
     for (append, new) in appends.iter().zip(advanced) {
         query = query
             .bind(slot_column(append.slot))
@@ -72,7 +70,10 @@ async fn advance(
             query = query.bind(None::<i32>);
         }
     }
-    let rows = query.fetch_all(connection).await?;
+    for place in 0..slots {
+        query = query.bind(appends.get(place).map(|append| slot_column(append.slot)));
+    }
+    let rows = query.bind(index_entries(appends)).fetch_all(connection).await?;
     rows.into_iter().map(|(slot, time_ms)| Ok((rows::slot(slot)?, Time::from_millis(time_ms)))).collect()
 }
 
@@ -98,18 +99,18 @@ fn command(slots: usize) -> (usize, Arc<str>) {
     fits.expect("an append was checked to have at most 1,024 slots").clone()
 }
 
-/// Parameter 1 is the index entries, 2 the time, then the rows.
+/// Parameters in order: the time, the rows, the slots once more, the index entries. They have no numbers: SQLite looks
+/// numbered ones up in a list, which takes a time that grows with the square of their count.
 fn write_command(slots: usize) -> String {
-    let parameter = |row: usize, column: usize| format!("?{}", 3 + row * ROW_PARAMETERS + column);
-    let row = |row| (0..ROW_PARAMETERS).map(|column| parameter(row, column)).collect::<Vec<_>>().join(",");
-    let rows = (0..slots).map(|number| format!("({})", row(number))).collect::<Vec<_>>().join(",");
-    let slots = (0..slots).map(|row| parameter(row, 0)).collect::<Vec<_>>().join(",");
+    let row = format!("({})", ["?"; ROW_PARAMETERS].join(","));
+    let rows = vec![row.as_str(); slots].join(",");
+    let slots = vec!["?"; slots].join(",");
     // The first statement is the fence: a batch gets in only on the head that its writer believes in. The second moves
     // the heads to where batches got in. The third may meet its own entries where a batch that is the tail already is
     // repeated: those are right.
     format!(
         "INSERT INTO slot_batch (slot, version, epoch, time_ms, batch_id, previous_id, chain, payload)
-         SELECT head.slot, head.version + 1, head.epoch, max(?2, head.time_ms), column5, head.tail, column6, column7
+         SELECT head.slot, head.version + 1, head.epoch, max(?, head.time_ms), column5, head.tail, column6, column7
          FROM (VALUES {rows}) CROSS JOIN slot_head AS head
             ON head.slot = column1 AND head.version = column2 AND head.tail = column3 AND head.epoch = column4
          WHERE true
@@ -120,7 +121,7 @@ fn write_command(slots: usize) -> String {
          WHERE slot_head.slot IN ({slots}) AND batch.slot = slot_head.slot AND batch.version = slot_head.version + 1;
          INSERT OR IGNORE INTO slot_index (slot, run, version)
          SELECT head.slot, entry.value ->> 1, head.version
-         FROM json_each(?1) AS entry CROSS JOIN slot_head AS head
+         FROM json_each(?) AS entry CROSS JOIN slot_head AS head
             ON head.slot = entry.value ->> 0 AND head.tail = unhex(entry.value ->> 2)"
     )
 }
