@@ -4,6 +4,7 @@ mod drive;
 mod open;
 mod perform;
 mod sweep;
+mod withdraw;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::watch::Watchers;
 pub use open::{NewLeg, NewOrder, NewPassenger};
 pub(crate) use perform::passenger_context;
 pub use sweep::Sweeper;
+pub use withdraw::{Withdrawal, WithdrawalReport};
 
 /// The order service's decisions and effects, without its wire.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The wire's words to the domain's and back. No rules here.
 
+mod operator;
 mod read;
 mod write;
 

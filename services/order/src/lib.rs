@@ -28,6 +28,7 @@ use due_work::{Limits, drive};
 use policy::Policy;
 use portable_sql::Connected;
 use privacy::{DocumentVault, PersonTokens};
+use proto::order::v1::order_operator_service_server::OrderOperatorServiceServer;
 use proto::order::v1::order_service_server::OrderServiceServer;
 use proto::payment::v1::payment_service_client::PaymentServiceClient;
 use rpc::{Clock, Component, Link};
@@ -122,11 +123,13 @@ pub async fn open_store(database: &Database, options: &Options) -> Result<Arc<dy
 fn component(app: Arc<App>) -> Component {
     let limits = Limits { in_flight_max: app.options.sweep_in_flight_max, poll_ms: app.options.sweep_poll_ms };
     let sweeper = Sweeper(app.clone());
-    Component::new("order", app.options.limits.clone()).service(OrderServiceServer::new(grpc::Face::new(app))).task(
-        "sweeper",
-        move |stop| async move {
+    let server_limits = app.options.limits.clone();
+    let face = grpc::Face::new(app);
+    Component::new("order", server_limits)
+        .service(OrderServiceServer::new(face.clone()))
+        .service(OrderOperatorServiceServer::new(face))
+        .task("sweeper", move |stop| async move {
             // Nobody wakes it: what is due now is being worked on by the call that made it so.
             drive(&sweeper, limits, &Notify::new(), &stop).await;
-        },
-    )
+        })
 }

@@ -115,11 +115,13 @@ pub enum EndReason {
     PaymentFailed,
     /// Its seats were freed before they could be confirmed.
     SeatsLost,
+    /// The operator cancelled the train, or withdrew the class.
+    Withdrawn,
 }
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Lapsed, Self::Cancelled, Self::PaymentFailed, Self::SeatsLost];
+    pub const ALL: [Self; 5] = [Self::Lapsed, Self::Cancelled, Self::PaymentFailed, Self::SeatsLost, Self::Withdrawn];
 
     /// The word on the wire and in the database.
     pub const fn name(self) -> &'static str {
@@ -128,6 +130,7 @@ impl EndReason {
             Self::Cancelled => "cancelled",
             Self::PaymentFailed => "payment_failed",
             Self::SeatsLost => "seats_lost",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

@@ -86,6 +86,8 @@ pub enum Event {
     },
     /// The client gives an unpaid order up.
     Cancel,
+    /// The operator ends an unpaid order: its train or class is no more.
+    Withdraw,
     /// The client, or the operator, gives a ticket back.
     GiveBack {
         /// Its position in [`Order::tickets`].
@@ -178,7 +180,8 @@ pub fn step(before: &Order, event: Event, now: Time, terms: &Terms) -> Result<(O
         }
         Event::SeatsReturned { leg, passengers } => seats_returned(&mut order, leg, &passengers),
         Event::Pay { token } => pay(&mut order, token, now, terms)?,
-        Event::Cancel => cancel(&mut order)?,
+        Event::Cancel => end_unpaid(&mut order, EndReason::Cancelled)?,
+        Event::Withdraw => end_unpaid(&mut order, EndReason::Withdrawn)?,
         Event::GiveBack { ticket, fee } => money::give_back(&mut order, ticket, fee)?,
         Event::Trade(news) => money::trade_news(&mut order, news, now, terms)?,
         Event::Refund { id, arrived } => money::refund_news(&mut order, &id, arrived)?,
@@ -268,10 +271,10 @@ fn pay(order: &mut Order, token: String, now: Time, terms: &Terms) -> Result<(),
     Ok(())
 }
 
-fn cancel(order: &mut Order) -> Result<(), Rejection> {
+fn end_unpaid(order: &mut Order, reason: EndReason) -> Result<(), Rejection> {
     match order.phase {
         Phase::Opening | Phase::Held | Phase::Paying => {
-            order.phase = Phase::Closing(EndReason::Cancelled);
+            order.phase = Phase::Closing(reason);
             Ok(())
         }
         Phase::Closing(_) | Phase::Released(_) => Ok(()),

@@ -9,7 +9,7 @@ mod tests;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use domain::{AccountId, OrderId, Time};
+use domain::{AccountId, OrderId, Run, Time};
 
 use crate::order::Order;
 
@@ -32,6 +32,12 @@ pub trait OrderStore: Debug + Send + Sync {
 
     /// At most `limit` orders that are due, longest due first.
     async fn due(&self, now: Time, limit: usize) -> Result<Vec<OrderId>, StoreError>;
+
+    /// At most `limit` orders after `after` with a live ticket of a run, by id.
+    async fn of_run(&self, run: Run, after: Option<OrderId>, limit: u32) -> Result<Vec<OrderId>, StoreError>;
+
+    /// How many orders have a live ticket of a run.
+    async fn count_of_run(&self, run: Run) -> Result<u32, StoreError>;
 
     /// Makes an order due at another time without changing it.
     async fn postpone(&self, id: OrderId, due_at: Time) -> Result<(), StoreError>;

@@ -40,6 +40,7 @@ pub(crate) const FARE_FEN: i64 = 56_100;
 /// A running order service.
 pub(crate) struct World {
     pub client: OrderServiceClient<Link>,
+    pub link: Link,
     pub inventory: Arc<FakeInventory>,
     pub payment: FakePayment,
     pub clock: ManualClock,
@@ -83,8 +84,9 @@ impl World {
             switchboard.connect(started.name(), started.stack());
             running.push(started);
         }
-        let client = OrderServiceClient::new(switchboard.link("order"));
-        Self { client, inventory, payment, clock, store, running, _switchboard: switchboard }
+        let link = switchboard.link("order");
+        let client = OrderServiceClient::new(link.clone());
+        Self { client, link, inventory, payment, clock, store, running, _switchboard: switchboard }
     }
 
     pub async fn stop(self) {

@@ -230,6 +230,7 @@ fn advance(order: &mut Order, event: Event, now: Time) {
 enum Act {
     Pay,
     Cancel,
+    Withdraw,
     GiveBack(u8),
     /// Minutes since the order was placed.
     Clock(i64),
@@ -323,6 +324,14 @@ const STORIES: &[Story] = &[
         ends: &[Phase::Refunded(Some(EndReason::Cancelled))],
     },
     Story {
+        name: "money after the operator withdrew the train",
+        legs: 1,
+        room: true,
+        provider: &[TradeState::Open],
+        acts: &[Act::Pay, Act::Withdraw, Act::LateCapture(0)],
+        ends: &[Phase::Refunded(Some(EndReason::Withdrawn))],
+    },
+    Story {
         name: "late money, room left",
         legs: 2,
         room: true,
@@ -392,6 +401,7 @@ fn tell(story: &Story, fault: Option<(usize, Fault)>) -> usize {
         match act {
             Act::Pay => advance_pay(&mut order, &world),
             Act::Cancel => advance(&mut order, Event::Cancel, world.now()),
+            Act::Withdraw => advance(&mut order, Event::Withdraw, world.now()),
             Act::GiveBack(ticket) => {
                 advance(&mut order, Event::GiveBack { ticket: *ticket, fee: Money::yuan(5) }, world.now());
             }

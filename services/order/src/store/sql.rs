@@ -4,7 +4,7 @@ mod read;
 mod refusal;
 
 use async_trait::async_trait;
-use domain::{AccountId, OrderId, Time};
+use domain::{AccountId, OrderId, Run, Time};
 use futures::future::BoxFuture;
 use portable_sql::{Connected, Engine, values};
 use sqlx::migrate::Migrator;
@@ -95,6 +95,26 @@ where
         let values = values![now.millis(), i64::try_from(limit).unwrap_or(i64::MAX)];
         let rows = self.database.fetch(DUE, values).await.map_err(broken)?;
         rows.iter().map(|row| read::order_id(row.bytes(0).map_err(unreadable)?)).collect()
+    }
+
+    async fn of_run(&self, run: Run, after: Option<OrderId>, limit: u32) -> Result<Vec<OrderId>, StoreError> {
+        const OF_RUN: &str = "SELECT DISTINCT order_id FROM tickets \
+             WHERE train_code = $1 AND service_day = $2 AND ordinal = $3 AND live >= 1 AND order_id > $4 \
+             ORDER BY order_id LIMIT $5";
+        let after = after.map_or_else(Vec::new, |id| id.bytes().to_vec());
+        let (day, ordinal) = (i64::from(run.date.days()), i64::from(run.ordinal));
+        let values = values![run.train.as_str(), day, ordinal, after, limit];
+        let rows = self.database.fetch(OF_RUN, values).await.map_err(broken)?;
+        rows.iter().map(|row| read::order_id(row.bytes(0).map_err(unreadable)?)).collect()
+    }
+
+    async fn count_of_run(&self, run: Run) -> Result<u32, StoreError> {
+        const COUNT: &str = "SELECT COUNT(DISTINCT order_id) FROM tickets \
+             WHERE train_code = $1 AND service_day = $2 AND ordinal = $3 AND live >= 1";
+        let (day, ordinal) = (i64::from(run.date.days()), i64::from(run.ordinal));
+        let rows = self.database.fetch(COUNT, values![run.train.as_str(), day, ordinal]).await.map_err(broken)?;
+        let count = rows.first().map_or(Ok(0), |row| row.int(0)).map_err(unreadable)?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     async fn postpone(&self, id: OrderId, due_at: Time) -> Result<(), StoreError> {

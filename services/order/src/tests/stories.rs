@@ -2,6 +2,7 @@
 
 use domain::HoldId;
 use proto::common::v1 as common;
+use proto::order::v1::order_operator_service_client::OrderOperatorServiceClient;
 use proto::order::v1::{self as wire, OrderState, TicketState, TradeOutcome};
 use rpc::reason;
 
@@ -264,5 +265,41 @@ async fn no_document_number_and_no_name_is_stored_in_clear() {
     for planted in ["11010519491231002X", "440524188001010014", "李雷", "韩梅梅"] {
         assert!(!found(planted), "{planted}");
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_train_gives_everything_back_without_a_fee_and_once() {
+    let world = World::new().await;
+    world.ticketed(id(1)).await;
+    let mut unpaid = request(&world, id(2));
+    unpaid.passengers = vec![passenger("王五", "110101199003070038"), passenger("赵六", "110101199003070054")];
+    unpaid.account = "wang-wu".into();
+    world.open(unpaid).await.unwrap();
+    // An hour before departure a refund would cost 20 %.
+    world.clock.set(DEPARTURE.plus_millis(-HOUR));
+    let mut operator = OrderOperatorServiceClient::new(world.link.clone());
+    let run = Some(common::Run { train_code: "G1".into(), service_date: "2026-12-20".into(), ordinal: 1 });
+    let withdraw = wire::RefundRunRequest { run: run.clone(), seat_class: common::SeatClass::Second.into() };
+    let mut reports = operator.refund_run(withdraw.clone()).await.unwrap().into_inner();
+    let mut last = wire::RefundRunResponse::default();
+    while let Some(report) = reports.message().await.unwrap() {
+        last = report;
+    }
+    let expected = wire::RefundRunResponse {
+        orders_done: 2,
+        orders_total: 2,
+        tickets_refunded: 2,
+        refund_fen: 2 * FARE_FEN,
+        orders_ended: 1,
+        orders_failed: 0,
+    };
+    assert_eq!(last, expected);
+    world.payment.settle();
+    let order = world.wait(id(1), OrderState::Refunded).await;
+    assert_eq!((order.refunded_fen, order.fees_fen, world.payment.kept_fen()), (2 * FARE_FEN, 0, 0));
+    let mut again = operator.refund_run(withdraw).await.unwrap().into_inner();
+    assert_eq!(again.message().await.unwrap(), Some(wire::RefundRunResponse::default()));
+    assert_eq!(again.message().await.unwrap(), None);
     world.stop().await;
 }
