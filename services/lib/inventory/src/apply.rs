@@ -195,8 +195,8 @@ impl Sale {
                 return Err(broken("I1", format!("hold {} gives a person a second ticket", hold.id)));
             }
         }
-        for ticket in tickets(hold.live_parts()) {
-            self.limits.add(&self.plan.quotas, ticket);
+        if !self.plan.quotas.quotas.is_empty() {
+            tickets(hold.live_parts()).for_each(|ticket| self.limits.add(&self.plan.quotas, ticket));
         }
         if let Some(deadline) = hold.deadline() {
             self.timers.insert((deadline, Timer::Hold(index)));

@@ -94,6 +94,13 @@ impl ClassState {
         self.standing_places.saturating_sub(most)
     }
 
+    /// About how many bytes it owns and is.
+    pub fn heap_bytes(&self) -> usize {
+        let drawn: usize = self.drawn.iter().map(Vec::capacity).sum();
+        let segments = self.free.capacity() + self.standing_sold.capacity() + drawn;
+        size_of::<Self>() + self.seats.heap_bytes() + segments * size_of::<u16>() + size_of_val(self.map.spans())
+    }
+
     /// Whether more standing tickets were sold than there are places.
     pub fn standing_free_is_negative(&self) -> bool {
         self.standing_sold.iter().any(|&sold| sold > self.standing_places)

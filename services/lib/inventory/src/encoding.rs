@@ -19,6 +19,9 @@ use crate::policy::QuotaPolicy;
 /// The version of the encoding that this code writes, and the newest it reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Room for the records of some thirty holds before a batch has to grow.
+const BATCH_BYTES: usize = 4_096;
+
 /// The payload of one batch of one slot, built record by record.
 #[derive(Clone, Debug)]
 pub struct BatchWriter {
@@ -28,7 +31,7 @@ pub struct BatchWriter {
 impl BatchWriter {
     /// An empty batch of this version.
     pub fn new() -> Self {
-        let mut bytes = Vec::with_capacity(256);
+        let mut bytes = Vec::with_capacity(BATCH_BYTES);
         wire::uint(&mut bytes, 1, u64::from(SCHEMA_VERSION));
         Self { bytes }
     }

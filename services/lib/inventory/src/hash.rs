@@ -28,6 +28,15 @@ pub(crate) struct KeyHasher {
     hash: u64,
 }
 
+/// An odd number without structure: the golden ratio.
+const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+
+impl KeyHasher {
+    fn mix(&mut self, piece: u64) {
+        self.hash = (self.hash ^ piece).wrapping_mul(MULTIPLIER);
+    }
+}
+
 impl Hasher for KeyHasher {
     fn finish(&self) -> u64 {
         self.hash
@@ -38,6 +47,11 @@ impl Hasher for KeyHasher {
     }
 
     fn write_u8(&mut self, byte: u8) {
-        self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.mix(u64::from(byte));
+    }
+
+    /// Lengths of arrays, which are the same for every key of a map.
+    fn write_usize(&mut self, length: usize) {
+        self.mix(length as u64);
     }
 }

@@ -58,14 +58,17 @@ impl Limits {
 
     /// Counts a ticket that was sold.
     pub fn add(&mut self, policy: &QuotaPolicy, ticket: Ticket) {
-        let quotas = policy.quotas.iter().zip(&mut self.used);
-        quotas.filter(|(quota, _)| counts(quota, ticket)).for_each(|(_, used)| *used += 1);
+        self.counters(policy, ticket).for_each(|used| *used += 1);
     }
 
     /// Counts a ticket that was given back.
     pub fn remove(&mut self, policy: &QuotaPolicy, ticket: Ticket) {
+        self.counters(policy, ticket).for_each(|used| *used -= 1);
+    }
+
+    fn counters(&mut self, policy: &QuotaPolicy, ticket: Ticket) -> impl Iterator<Item = &mut u32> {
         let quotas = policy.quotas.iter().zip(&mut self.used);
-        quotas.filter(|(quota, _)| counts(quota, ticket)).for_each(|(_, used)| *used -= 1);
+        quotas.filter(move |(quota, _)| counts(quota, ticket)).map(|(_, used)| used)
     }
 
     /// What limits the sale of seats; none when nothing does. It is not asked whether the seats are free.

@@ -155,6 +155,12 @@ impl Line {
         self.waiting = 0;
     }
 
+    /// About how many bytes it owns.
+    pub fn heap_bytes(&self) -> usize {
+        // An entry stands in the list, in the map of ids, in its bucket and with each of its persons.
+        self.entries.capacity() * size_of::<Entry>() + self.by_id.capacity() * 48 + self.waiting as usize * 96
+    }
+
     fn enqueue(&mut self, entry: &Entry) {
         self.buckets.entry(Bucket::of(&entry.wish)).or_default().insert(entry.sequence, entry.id);
         for &person in &entry.wish.persons {

@@ -151,6 +151,10 @@ impl Sale {
 
     /// The index of a hold.
     pub fn find(&self, id: HoldId) -> Option<u32> {
+        // The one just made is asked for most.
+        if self.holds.last().is_some_and(|hold| hold.id == id) {
+            return Some(self.holds.len() as u32 - 1);
+        }
         self.holds_by_id.get(&id).copied()
     }
 
@@ -196,5 +200,32 @@ impl Sale {
             seat_change: several(part.passenger),
         };
         parts.iter().map(assigned).collect()
+    }
+
+    /// About how many bytes it owns elsewhere.
+    pub fn heap_bytes(&self) -> usize {
+        /// A node of a tree or a bucket of a map, beside what it holds.
+        const LINK: usize = 16;
+        let map = |entries: usize, entry: usize| entries * (entry + LINK);
+        let parts: usize = self.holds.iter().filter(|hold| hold.parts.spilled()).map(|hold| hold.parts.len()).sum();
+        let steps: usize = self
+            .plan
+            .quotas
+            .protections
+            .iter()
+            .flat_map(|protection| &protection.steps)
+            .map(|step| (step.bid_prices.capacity() + step.values.capacity()) * size_of::<u32>())
+            .sum();
+        self.plan.stops.capacity() * size_of::<crate::plan::PlanStop>()
+            + self.plan.carriages.capacity() * (size_of::<Carriage>() + LINK)
+            + steps
+            + self.classes.iter().map(ClassState::heap_bytes).sum::<usize>()
+            + self.holds.capacity() * size_of::<Hold>()
+            + parts * size_of::<Part>()
+            + map(self.holds_by_id.capacity(), size_of::<(HoldId, u32)>())
+            + map(self.persons.capacity(), size_of::<(PersonToken, u32)>())
+            + map(self.timers.len(), size_of::<(Time, Timer)>())
+            + self.schedule.capacity() * size_of::<Time>()
+            + self.line.heap_bytes()
     }
 }

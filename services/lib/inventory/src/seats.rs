@@ -120,6 +120,11 @@ impl Seats {
         each_width!(self, gaps => gaps.place_with(gap))
     }
 
+    /// How many bytes it owns.
+    pub fn heap_bytes(&self) -> usize {
+        each_width!(self, gaps => gaps.heap_bytes())
+    }
+
     /// Recomputes the index from the busy masks and compares.
     pub fn is_consistent(&self) -> bool {
         each_width!(self, gaps => gaps.is_consistent())

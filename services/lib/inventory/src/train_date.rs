@@ -138,6 +138,11 @@ impl TrainDate {
         self.sale.iter().flat_map(|sale| sale.holds.iter().map(|hold| sale.view(hold)))
     }
 
+    /// About how many bytes of memory it takes, for caches with a bound.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.sale.as_ref().map_or(0, |sale| size_of::<Sale>() + sale.heap_bytes())
+    }
+
     /// Recomputes everything derived and compares it, and looks for an entry that could be served.
     ///
     /// # Errors

@@ -97,6 +97,11 @@ impl<M: Mask> Gaps<M> {
         table == self.table && (0..self.segments).all(bits_agree)
     }
 
+    /// How many bytes it owns.
+    pub fn heap_bytes(&self) -> usize {
+        self.masks.capacity() * size_of::<M>() + self.table.capacity() * size_of::<u16>()
+    }
+
     fn busy(&self) -> &[M] {
         &self.masks[self.segments..]
     }

@@ -77,7 +77,9 @@ impl Pair {
             18 => match a % 8 {
                 0 => Command::Advance { to: self.train.at.plus_millis(i64::from(b % 10) * HOUR / 2) },
                 1 => self.add_capacity(b, c),
-                2 if b % 16 == 0 => Command::CloseSale { request: self.new_request(), cancelled: c % 2 == 0 },
+                2 if b.is_multiple_of(16) => {
+                    Command::CloseSale { request: self.new_request(), cancelled: c.is_multiple_of(2) }
+                }
                 _ => self.set_quotas(b, c),
             },
             19 | 20 => self.join(a, b, c),
@@ -105,7 +107,7 @@ impl Pair {
     }
 
     fn some_class(dice: u16) -> SeatClass {
-        if dice % 5 == 0 { SeatClass::HardSleeper } else { SeatClass::Second }
+        if dice.is_multiple_of(5) { SeatClass::HardSleeper } else { SeatClass::Second }
     }
 
     fn some_channel(dice: u16) -> Channel {
@@ -116,7 +118,7 @@ impl Pair {
         self.holds += 1;
         let size = [1, 1, 1, 2, 2, 3, 5, 6][usize::from(c % 8)];
         // Now and then somebody who has a ticket already.
-        let names = if c % 31 == 0 { self.holds.saturating_sub(2) } else { self.holds };
+        let names = if c.is_multiple_of(31) { self.holds.saturating_sub(2) } else { self.holds };
         HoldRequest {
             hold: hold_id(self.holds),
             channel: Self::some_channel(b / 7),
@@ -124,8 +126,8 @@ impl Pair {
             interval: self.some_interval(a, b),
             passengers: (0..size).map(|i| Passenger::new(person(names << 8 | i))).collect(),
             together: Together::Preferred,
-            allow_standing: kind % 5 == 0,
-            allow_seat_change: kind % 3 == 0,
+            allow_standing: kind.is_multiple_of(5),
+            allow_seat_change: kind.is_multiple_of(3),
         }
     }
 
@@ -136,7 +138,7 @@ impl Pair {
             class: Self::some_class(c / 8),
             interval: self.some_interval(a, b),
             persons,
-            standing: c % 7 == 0,
+            standing: c.is_multiple_of(7),
             channel: Self::some_channel(b / 7),
         };
         let deadline = self.train.at.plus_millis(i64::from(a % 40) * 60 * SECOND + 1);
@@ -167,16 +169,16 @@ impl Pair {
         let class = [None, Some(SeatClass::Second)][usize::from(c % 2)];
         let kinds = [QuotaKind::WithinAtMost, QuotaKind::KeptAtLeast, QuotaKind::BoardingsAtMost];
         let kind = kinds[usize::from(b % 3)];
-        let until = (c % 3 == 0).then(|| now.plus_millis(HOUR));
+        let until = (c.is_multiple_of(3)).then(|| now.plus_millis(HOUR));
         let mut quotas = QuotaPolicy { version: request.0 as u32, ..QuotaPolicy::default() };
         if c % 4 != 3 {
             quotas.quotas.push(Quota { kind, class, section, steps: steps(b / 3 % 8), until });
         }
-        if b % 2 == 0 {
+        if b.is_multiple_of(2) {
             let channel = Channel::ALL[usize::from(c / 2 % 2)];
             quotas.allotments.push(Allotment { channel, class: SeatClass::Second, section, steps: steps(c % 6) });
         }
-        if b % 5 == 0 {
+        if b.is_multiple_of(5) {
             let bid_prices = (0..self.stops as u32 - 1).map(|s| (s * 37 + u32::from(c)) % 140).collect();
             let until = now.plus_millis(HOUR / 4);
             let steps = vec![

@@ -4,8 +4,11 @@ use inventory::{Command, Event, Refusal, Segments};
 
 use crate::kit::{Train, hold_id, interval, plan, request, wish, wish_id};
 
+/// Intervals in the order in which they are sold.
+type Sold = &'static [(u8, u8)];
+
 /// What is sold on a train with stops A to D, and how many seats are left on AB, AC, AD, BC, BD, CD.
-const COUNTS: &[(&str, u16, &[(u8, u8)], [u16; 6])] = &[
+const COUNTS: &[(&str, u16, Sold, [u16; 6])] = &[
     ("nothing sold", 1, &[], [1, 1, 1, 1, 1, 1]),
     ("A-B sold: everything from B on is left", 1, &[(0, 1)], [0, 0, 0, 1, 1, 1]),
     ("A-B and C-D sold: B-C is left, B-D is not", 1, &[(0, 1), (2, 3)], [0, 0, 0, 1, 0, 0]),
