@@ -205,3 +205,121 @@ impl Stage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        Grant(vec![1])
+    }
+
+    fn place() -> LinePlace {
+        LinePlace { sequence: 1, ahead: None }
+    }
+
+    fn every_stage() -> Vec<Stage> {
+        vec![
+            Stage::Joining,
+            Stage::Waiting,
+            Stage::Offered,
+            Stage::Ordering(grant()),
+            Stage::Releasing { reason: "R".into(), grant: grant() },
+            Stage::Fulfilled,
+            Stage::Leaving(End::Left),
+            Stage::Ended(End::Expired),
+        ]
+    }
+
+    fn everything_that_happens() -> Vec<Happened> {
+        vec![
+            Happened::Joined(place()),
+            Happened::JoinRefused("R".into()),
+            Happened::Offered,
+            Happened::OfferTaken(grant()),
+            Happened::OfferGone,
+            Happened::OrderOpened,
+            Happened::OrderRefused("R".into()),
+            Happened::HoldReleased,
+            Happened::OutOfLine { expired: true },
+            Happened::OutOfLine { expired: false },
+            Happened::SaleClosed,
+            Happened::GivenUp,
+            Happened::Overdue,
+        ]
+    }
+
+    #[test]
+    fn the_way_of_an_entry_that_is_served() {
+        let mut stage = Stage::Joining;
+        for (happened, effect) in [
+            (Happened::Joined(place()), None),
+            (Happened::Offered, Some(Effect::AcceptOffer)),
+            (Happened::OfferTaken(grant()), Some(Effect::OpenOrder)),
+            (Happened::OrderOpened, None),
+        ] {
+            stage = stage.after(happened).unwrap();
+            assert_eq!(stage.effect(), effect, "{stage:?}");
+        }
+        assert_eq!(stage, Stage::Fulfilled);
+    }
+
+    #[test]
+    fn whatever_happens_twice_changes_nothing_the_second_time() {
+        for stage in every_stage() {
+            for happened in everything_that_happens() {
+                // A join or offer heard of after the end leads back to leaving, once.
+                let after = stage.after(happened.clone()).unwrap_or_else(|| stage.clone());
+                let twice = after.after(happened.clone());
+                assert!(twice.is_none(), "{stage:?} {happened:?} {after:?} {twice:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fulfilled_entry_stays_fulfilled_and_seats_taken_are_never_forgotten() {
+        for happened in everything_that_happens() {
+            assert_eq!(Stage::Fulfilled.after(happened.clone()), None, "{happened:?}");
+            let after = Stage::Ordering(grant()).after(happened.clone());
+            let kept = matches!(after, None | Some(Stage::Fulfilled | Stage::Releasing { .. }));
+            assert!(kept, "{happened:?}: {after:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_once_reached_stays_the_same_end() {
+        for happened in everything_that_happens() {
+            let mut stage = Stage::Ended(End::Expired);
+            for _ in 0..3 {
+                stage = stage.after(happened.clone()).unwrap_or(stage);
+            }
+            assert!(
+                matches!(stage, Stage::Ended(End::Expired) | Stage::Leaving(End::Expired)),
+                "{happened:?}: {stage:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_but_waiting_and_the_ends_has_something_to_do() {
+        for stage in every_stage() {
+            let rests = matches!(stage, Stage::Waiting | Stage::Fulfilled | Stage::Ended(_));
+            assert_eq!(stage.effect().is_none(), rests, "{stage:?}");
+            let due = stage.due(Time::from_millis(1_000), Time::from_millis(5));
+            let expected = match stage {
+                Stage::Waiting => Some(Time::from_millis(61_000)),
+                Stage::Fulfilled | Stage::Ended(_) => None,
+                _ => Some(Time::from_millis(5)),
+            };
+            assert_eq!(due, expected, "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_can_be_given_up_until_its_seats_are_taken() {
+        assert_eq!(Stage::Offered.given_up(), Ok(Some(Stage::Leaving(End::Left))));
+        assert_eq!(Stage::Ended(End::Expired).given_up(), Ok(None));
+        assert_eq!(Stage::Ordering(grant()).given_up(), Err(TooLate));
+        assert_eq!(Stage::Fulfilled.given_up(), Err(TooLate));
+    }
+}
