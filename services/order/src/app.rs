@@ -18,7 +18,7 @@ use timetable::Timetable;
 use crate::config::Options;
 use crate::error::Error;
 use crate::inventory::Inventory;
-use crate::order::{Order, Phase, RefundState, TicketState};
+use crate::order::{Order, Phase, TicketState};
 use crate::rules::refund::{self, Return};
 use crate::state::{Event, Terms, TradeNews};
 use crate::store::{OrderStore, PageEnd};
@@ -138,10 +138,6 @@ impl App {
     /// Payment tells that a refund has arrived.
     pub async fn note_refund(&self, id: OrderId, refund_id: String) -> Result<(), Error> {
         let order = self.load(id).await?;
-        let known = order.refunds.iter().any(|it| it.id == refund_id && it.state == RefundState::Arrived);
-        if known {
-            return Ok(());
-        }
         let order = self.apply(order, Event::Refund { id: refund_id, arrived: true }).await?;
         self.drive(order).await.map(drop)
     }

@@ -41,7 +41,8 @@ impl Default for Options {
             sweep_poll_ms: 500,
             sweep_in_flight_max: 64,
             retry_min_ms: 2_000,
-            retry_max_ms: 60_000,
+            // Well under the minute after which no order may still be stuck.
+            retry_max_ms: 20_000,
             watch_poll_ms: 1_000,
             watched_orders_max: 20_000,
             commit_queue_max: 1_024,
