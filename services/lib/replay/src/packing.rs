@@ -29,9 +29,14 @@ pub(crate) struct Packing {
 /// place is a unit that travels from the first stop to the last, over an interval that pays or over a segment that does not. The
 /// constraints have consecutive ones, so the best flow is a whole number of everything and is the best selection; and intervals
 /// that overload no segment can always be dealt out to the places (colouring an interval graph needs no more colours than
-/// its largest clique). Solved by successive shortest paths: the graph is a line with chords, at most 128 nodes, and a path
-/// is found in one pass over all pairs. A general solver of linear programs would do the same work a hundred times slower.
+/// its largest clique). Solved by primal-dual shortest paths, in integers: the graph is a line with at most 128 nodes, there are as
+/// many rounds as paths of different cost, and computed policies solve it a few hundred times per train.
 pub(crate) fn pack(places: &[i64], demands: &[Demand]) -> Packing {
+    if is_ample(places, demands) {
+        let taken: Vec<i64> = demands.iter().map(|demand| demand.amount).collect();
+        let worth = demands.iter().map(|demand| demand.amount * demand.worth).sum();
+        return Packing { worth, taken, prices: vec![0; places.len()] };
+    }
     let stops = places.len() + 1;
     let mut flow = Flow::new(stops + 2);
     let (source, sink) = (stops, stops + 1);
@@ -61,6 +66,16 @@ pub(crate) fn pack(places: &[i64], demands: &[Demand]) -> Packing {
     Packing { worth: -cost, taken, prices }
 }
 
+/// Whether there is room for all that is asked for, as on most trains of a timetable, and all of it is wanted.
+fn is_ample(places: &[i64], demands: &[Demand]) -> bool {
+    let mut left = places.to_vec();
+    for demand in demands {
+        let segments = usize::from(demand.interval.from())..usize::from(demand.interval.to());
+        left[segments].iter_mut().for_each(|left| *left -= demand.amount);
+    }
+    left.iter().all(|&left| left >= 0) && demands.iter().all(|demand| demand.amount >= 0 && demand.worth >= 0)
+}
+
 /// A flow of least cost. Arcs stand in pairs: an arc and, next to it, its reverse.
 struct Flow {
     arcs: Vec<Arc>,
@@ -69,10 +84,18 @@ struct Flow {
     potential: Vec<i64>,
 }
 
+#[derive(Clone, Copy)]
 struct Arc {
     to: usize,
     left: i64,
     cost: i64,
+}
+
+/// One search for paths.
+struct Search {
+    levels: Vec<usize>,
+    /// The first arc of each node that may still lead on.
+    next: Vec<usize>,
 }
 
 const UNREACHED: i64 = i64::MAX / 4;
@@ -93,45 +116,60 @@ impl Flow {
     fn run(&mut self, source: usize, sink: usize) -> i64 {
         let mut from_source = vec![UNREACHED; self.out.len()];
         from_source[source] = 0;
-        self.potential = self.relaxed(from_source, VecDeque::from([source]));
+        // No arc leads back yet: in the order of the line, every distance is final when its node's turn comes.
+        let line = (0..self.out.len()).filter(|node| ![source, sink].contains(node));
+        self.potential = self.relaxed(from_source, std::iter::once(source).chain(line).collect());
         let mut cost = 0;
         loop {
-            let (distance, by_arc) = self.shortest_paths(source);
+            let distance = self.shortest_paths(source);
             if distance[sink] >= UNREACHED {
                 return cost;
             }
             // A node that cannot be reached now never will be: room in reverse only appears along paths that were taken.
             let reached = self.potential.iter_mut().zip(&distance).filter(|(_, distance)| **distance < UNREACHED);
             reached.for_each(|(potential, distance)| *potential += distance);
-            cost += self.send(source, sink, &by_arc);
+            while let Some(levels) = self.levels(source, sink) {
+                let mut search = Search { levels, next: vec![0; self.out.len()] };
+                let sent = self.send(source, sink, UNREACHED, &mut search);
+                cost += sent * (self.potential[sink] - self.potential[source]);
+            }
         }
     }
 
     /// Potentials for every node, reached or not, once no more can be sent.
     fn final_potentials(&mut self) {
-        let nodes = self.out.len();
-        self.potential = self.relaxed(vec![0; nodes], (0..nodes).collect());
+        let reached = self.potential.iter().map(|&potential| if potential < UNREACHED { potential } else { 0 });
+        self.potential = self.relaxed(reached.collect(), (0..self.out.len()).collect());
     }
 
-    /// Distances over arcs that may cost less than nothing; there is no cycle of them.
+    /// Lowers distances until no arc with room is a shorter way; there is no cycle that costs less than nothing. `queue` holds
+    /// each node to begin with at most once.
     fn relaxed(&self, mut distance: Vec<i64>, mut queue: VecDeque<usize>) -> Vec<i64> {
+        let mut queued = vec![false; distance.len()];
+        queue.iter().for_each(|&node| queued[node] = true);
         while let Some(node) = queue.pop_front() {
+            queued[node] = false;
+            if distance[node] >= UNREACHED {
+                continue;
+            }
             for &arc in &self.out[node] {
                 let Arc { to, left, cost } = self.arcs[arc];
                 if left > 0 && distance[node] + cost < distance[to] {
                     distance[to] = distance[node] + cost;
-                    queue.push_back(to);
+                    if !queued[to] {
+                        queued[to] = true;
+                        queue.push_back(to);
+                    }
                 }
             }
         }
         distance
     }
 
-    /// Distances in reduced costs, none of which is negative, and the arc by which each node is reached.
-    fn shortest_paths(&self, source: usize) -> (Vec<i64>, Vec<usize>) {
+    /// Distances in reduced costs, none of which is negative.
+    fn shortest_paths(&self, source: usize) -> Vec<i64> {
         let nodes = self.out.len();
-        let (mut distance, mut by_arc) = (vec![UNREACHED; nodes], vec![usize::MAX; nodes]);
-        let mut done = vec![false; nodes];
+        let (mut distance, mut done) = (vec![UNREACHED; nodes], vec![false; nodes]);
         distance[source] = 0;
         let nearest = |distance: &[i64], done: &[bool]| {
             (0..nodes).filter(|&node| !done[node] && distance[node] < UNREACHED).min_by_key(|&node| distance[node])
@@ -139,32 +177,58 @@ impl Flow {
         while let Some(node) = nearest(&distance, &done) {
             done[node] = true;
             for &arc in &self.out[node] {
-                let Arc { to, left, cost } = self.arcs[arc];
+                let Arc { to, left, .. } = self.arcs[arc];
                 if left > 0 {
-                    let through = distance[node] + cost + self.potential[node] - self.potential[to];
-                    if through < distance[to] {
-                        (distance[to], by_arc[to]) = (through, arc);
-                    }
+                    distance[to] = distance[to].min(distance[node] + self.reduced_cost(node, arc));
                 }
             }
         }
-        (distance, by_arc)
+        distance
     }
 
-    /// Sends as much as the path has room for.
-    fn send(&mut self, source: usize, sink: usize, by_arc: &[usize]) -> i64 {
-        let mut path = Vec::new();
-        let mut node = sink;
-        while node != source {
-            path.push(by_arc[node]);
-            node = self.arcs[by_arc[node] ^ 1].to;
+    /// How many arcs each node is from the source along shortest paths only; none once no such path reaches the sink.
+    fn levels(&self, source: usize, sink: usize) -> Option<Vec<usize>> {
+        let mut levels = vec![usize::MAX; self.out.len()];
+        levels[source] = 0;
+        let mut queue = VecDeque::from([source]);
+        while let Some(node) = queue.pop_front() {
+            for &arc in &self.out[node] {
+                let Arc { to, left, .. } = self.arcs[arc];
+                if left > 0 && levels[to] == usize::MAX && self.reduced_cost(node, arc) == 0 {
+                    levels[to] = levels[node] + 1;
+                    queue.push_back(to);
+                }
+            }
         }
-        let amount = path.iter().map(|&arc| self.arcs[arc].left).min().unwrap_or(0);
-        for &arc in &path {
-            self.arcs[arc].left -= amount;
-            self.arcs[arc ^ 1].left += amount;
+        (levels[sink] < usize::MAX).then_some(levels)
+    }
+
+    /// Sends up to `limit` from a node along shortest paths, each arc a level further, until every such path is full (Dinic).
+    fn send(&mut self, node: usize, sink: usize, limit: i64, search: &mut Search) -> i64 {
+        if node == sink {
+            return limit;
         }
-        amount * path.iter().map(|&arc| self.arcs[arc].cost).sum::<i64>()
+        let mut sent = 0;
+        while let Some(&arc) = self.out[node].get(search.next[node]) {
+            let Arc { to, left, .. } = self.arcs[arc];
+            if left > 0 && search.levels[to] == search.levels[node] + 1 && self.reduced_cost(node, arc) == 0 {
+                let through = self.send(to, sink, left.min(limit - sent), search);
+                self.arcs[arc].left -= through;
+                self.arcs[arc ^ 1].left += through;
+                sent += through;
+                if sent == limit {
+                    // The arc may have room left for the next that comes here.
+                    break;
+                }
+            }
+            search.next[node] += 1;
+        }
+        sent
+    }
+
+    fn reduced_cost(&self, from: usize, arc: usize) -> i64 {
+        let Arc { to, cost, .. } = self.arcs[arc];
+        cost + self.potential[from] - self.potential[to]
     }
 }
 

@@ -74,7 +74,8 @@ fn lines<'a>(area: &Area<'a>, comparisons: &[Comparison]) -> Drawn<'a> {
         .y_desc("filled (%)")
         .x_label_formatter(&|load| format!("{load:.1}"))
         .y_label_formatter(&|fill| format!("{fill:.0}"))
-        .light_line_style(RGBColor(240, 240, 240))
+        .max_light_lines(1)
+        .bold_line_style(RGBColor(225, 225, 225))
         .label_style((FONT, 15))
         .axis_desc_style((FONT, 16))
         .draw()?;
@@ -119,7 +120,9 @@ fn bars<'a>(area: &Area<'a>, comparison: &Comparison) -> Drawn<'a> {
         .disable_y_mesh()
         .disable_y_axis()
         .x_desc("filled (%)")
-        .light_line_style(RGBColor(240, 240, 240))
+        .x_label_formatter(&|fill| format!("{fill:.0}"))
+        .max_light_lines(1)
+        .bold_line_style(RGBColor(225, 225, 225))
         .label_style((FONT, 15))
         .axis_desc_style((FONT, 16))
         .draw()?;
