@@ -86,11 +86,7 @@ impl Face {
 
     async fn hold_one(&self, request: &HoldRequest) -> Result<HoldResponse, Error> {
         let run = self.run(request.run.as_ref())?;
-        let decision = self.submit(run, Command::Hold(command::hold(request)?)).await;
-        match decision {
-            Ok(decision) => hold_stream::outcome(Ok(decision)),
-            Err(error) => Err(error),
-        }
+        hold_stream::held(self.submit(run, Command::Hold(command::hold(request)?)).await?)
     }
 
     async fn change_one(&self, request: &ChangeRequest) -> Result<ChangeResponse, Error> {

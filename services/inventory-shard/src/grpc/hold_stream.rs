@@ -5,7 +5,7 @@ use std::time::Duration;
 use engine::{Answered, Decision, EngineHandle, ReplyQueue, Submission};
 use inventory::{Answer, Command};
 use proto::inventory::v1::hold_stream_answer::Outcome;
-use proto::inventory::v1::{HoldStreamAnswer, HoldStreamItem, HoldStreamRequest, HoldStreamResponse};
+use proto::inventory::v1::{HoldResponse, HoldStreamAnswer, HoldStreamItem, HoldStreamRequest, HoldStreamResponse};
 use rpc::context::TraceContext;
 use rpc::{Failure, encode_status};
 use tonic::{Status, Streaming};
@@ -116,7 +116,7 @@ impl HoldStream {
         self.unanswered -= answered.len();
         answered
             .into_iter()
-            .map(|Answered { correlation, result }| match outcome(result) {
+            .map(|Answered { correlation, result }| match result.map_err(Error::from).and_then(held) {
                 Ok(held) => HoldStreamAnswer { correlation, outcome: Some(Outcome::Held(held)) },
                 Err(error) => refused(correlation, error),
             })
@@ -124,9 +124,11 @@ impl HoldStream {
     }
 }
 
-/// The answer to a hold.
-pub fn outcome(result: Result<Decision, engine::EngineError>) -> Result<proto::inventory::v1::HoldResponse, Error> {
-    let decision = result?;
+/// The answer to a hold that was decided.
+///
+/// # Errors
+/// The refusal.
+pub fn held(decision: Decision) -> Result<HoldResponse, Error> {
     let version = decision.version.0;
     match decision.answer()? {
         Answer::Held(held) => Ok(answer::held(&held, version)),

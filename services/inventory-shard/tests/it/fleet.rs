@@ -11,14 +11,15 @@ use proto::inventory::v1::*;
 use proto::journal::v1 as plan;
 use ring::ShardId;
 use rpc::{Clock, Failure, Running, Switchboard, SystemClock};
-use shard_client::{Discovery, FixedList, ShardClient, ShardOptions, ShardRouter, ShardsOptions};
+use shard_client::{Discovery, FixedList, Membership, ShardClient, ShardOptions, ShardRouter, ShardsOptions};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 pub struct Fleet {
     pub router: ShardRouter,
     pub switchboard: Switchboard,
     journal: Arc<dyn Journal>,
-    discovery: Arc<dyn Discovery>,
+    discovery: Arc<Memberships>,
     shards: Vec<Running>,
     started_at_ms: i64,
     _directory: TempDir,
@@ -35,7 +36,8 @@ impl Fleet {
         let journal = journal::open(&clusters).await.unwrap();
         let member = |number| ShardOptions { name: ShardId::numbered(number).to_string(), address: None, weight: 100 };
         let options = ShardsOptions { list: vec![member(0), member(1)], ..ShardsOptions::default() };
-        let discovery = Arc::new(FixedList::new(&options).unwrap());
+        let listed = FixedList::new(&options).unwrap().watch().borrow().clone();
+        let discovery = Arc::new(Memberships(watch::Sender::new(listed)));
         let switchboard = Switchboard::new();
         let router = ShardRouter::new(&options, &*discovery, &switchboard).unwrap();
         let mut fleet = Self {
@@ -88,6 +90,18 @@ impl Fleet {
         }
     }
 
+    /// Gives the slot of a run to the shard that does not own it.
+    pub fn move_to_the_other(&self, run: &str) {
+        let run: Run = run.parse().unwrap();
+        let owner = self.router.ring().owner_of(&run).clone();
+        let mut membership = self.discovery.0.borrow().clone();
+        let other = membership.layout.members.iter().find(|member| member.shard != owner).unwrap().shard.clone();
+        membership.layout.version += 1;
+        membership.layout.pins.insert(run.slot(), other);
+        self.discovery.0.send_replace(membership.clone());
+        self.router.replace(membership).unwrap();
+    }
+
     /// The shard that owns a run.
     pub fn owner(&self, run: &str) -> ShardClient {
         self.router.client_for(&run.parse().unwrap())
@@ -113,6 +127,15 @@ impl Fleet {
     pub async fn hold(&self, request: HoldRequest) -> Result<HoldResponse, Failure> {
         let run: Run = name(&request);
         self.owner(&run.to_string()).hold(request).await.map(tonic::Response::into_inner).map_err(Failure::from)
+    }
+}
+
+/// Tells of the memberships a test thinks of.
+struct Memberships(watch::Sender<Membership>);
+
+impl Discovery for Memberships {
+    fn watch(&self) -> watch::Receiver<Membership> {
+        self.0.subscribe()
     }
 }
 

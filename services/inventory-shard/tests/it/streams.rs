@@ -118,6 +118,35 @@ async fn boards_come_at_once_and_after_each_change_and_again_after_a_restart() {
     fleet.stop().await;
 }
 
+#[tokio::test]
+async fn a_slot_that_moves_is_left_by_one_shard_and_sold_by_the_other() {
+    let fleet = Fleet::start().await;
+    fleet.open_sale(RUN, 2).await;
+    fleet.hold(hold(RUN, 1, 0, 3)).await.unwrap();
+    let mut old = fleet.owner(RUN);
+    let mut old_boards = old.watch_boards(WatchBoardsRequest {}).await.unwrap().into_inner();
+    let before = board_with(&mut old_boards, &[1; 6]).await;
+
+    fleet.move_to_the_other(RUN);
+    let run: domain::Run = RUN.parse().unwrap();
+    let slot = u32::from(run.slot().number());
+    while next(&mut old_boards).await.left_slots != [slot] {}
+    let refused = Failure::from(old.hold(hold(RUN, 2, 0, 3)).await.unwrap_err());
+    assert_eq!((refused.reason, refused.value("ring_version")), ("NOT_OWNER", Some("2")));
+
+    // The router tries again while the slot is on its way.
+    let request = hold(RUN, 2, 0, 3);
+    let sold = fleet.router.call(&run, |mut shard| {
+        let request = request.clone();
+        async move { shard.hold(request).await }
+    });
+    assert_eq!(sold.await.unwrap().places[0].label, "01B", "the seat the first hold has stays its own");
+    let mut new_boards = fleet.owner(RUN).watch_boards(WatchBoardsRequest {}).await.unwrap().into_inner();
+    let after = board_with(&mut new_boards, &[0; 6]).await;
+    assert!((after.epoch, after.version) > (before.epoch, before.version));
+    fleet.stop().await;
+}
+
 /// The first board of the run that shows these seats.
 async fn board_with(boards: &mut Streaming<WatchBoardsResponse>, seats: &[u32]) -> Board {
     loop {
