@@ -9,7 +9,7 @@ use crate::event::{Event, Part};
 use crate::hash::Keyed;
 use crate::hold::{Hold, HoldStage, Payment, tickets};
 use crate::line::{Entry, EntryStage};
-use crate::sale::{Sale, Timer};
+use crate::sale::{Sale, Timed, Timer};
 use crate::train_date::{BrokenInvariant, TrainDate};
 
 type Applied = Result<(), BrokenInvariant>;
@@ -105,7 +105,7 @@ impl Sale {
                 self.remember_request(meta);
                 self.closed = Some(*cancelled);
                 self.line.dissolve();
-                self.timers.retain(|(_, timer)| matches!(timer, Timer::Hold(_)));
+                self.timers.retain(|(_, timer)| matches!(timer.timed(), Timed::Hold(_)));
                 Ok(())
             }
             _ => self.apply_to_line(meta, event),
@@ -126,7 +126,7 @@ impl Sale {
                     wish: wish.clone(),
                     deadline: *deadline,
                 });
-                self.timers.insert((*deadline, Timer::Entry(*sequence)));
+                self.timers.insert((*deadline, Timer::of_entry(*sequence)));
                 Ok(())
             }
             Event::Left { id, .. } => self.move_entry(*id, EntryStage::Waiting, EntryStage::Left).map(drop),
@@ -199,10 +199,14 @@ impl Sale {
             tickets(hold.live_parts()).for_each(|ticket| self.limits.add(&self.plan.quotas, ticket));
         }
         if let Some(deadline) = hold.deadline() {
-            self.timers.insert((deadline, Timer::Hold(index)));
+            self.timers.insert((deadline, Timer::of_hold(index)));
         }
         if hold.stage == HoldStage::Offered {
             self.offered.insert(index);
+        }
+        if self.line.waiting() > 0 && !self.plan.quotas.is_empty() {
+            // Taking can help too: who would stand, but not beside a seat kept for others, may stand once it is sold.
+            self.freed.note_everything();
         }
         self.holds.push(hold);
         Ok(())
@@ -219,14 +223,14 @@ impl Sale {
     fn move_on(&mut self, index: u32, change: impl FnOnce(&mut Hold)) {
         let hold = &mut self.holds[index as usize];
         if let Some(deadline) = hold.deadline() {
-            self.timers.remove(&(deadline, Timer::Hold(index)));
+            self.timers.remove(&(deadline, Timer::of_hold(index)));
         }
         if hold.stage == HoldStage::Offered {
             self.offered.remove(&index);
         }
         change(hold);
         if let Some(deadline) = hold.deadline() {
-            self.timers.insert((deadline, Timer::Hold(index)));
+            self.timers.insert((deadline, Timer::of_hold(index)));
         }
     }
 
@@ -304,7 +308,7 @@ impl Sale {
         let entry = self.line.get(id).filter(|entry| entry.stage == from);
         let entry = entry.ok_or_else(|| broken("I4", format!("entry {id:?} does not stand at {from:?}")))?;
         let payload_hash = entry.payload_hash;
-        self.timers.remove(&(entry.deadline, Timer::Entry(entry.sequence)));
+        self.timers.remove(&(entry.deadline, Timer::of_entry(entry.sequence)));
         self.line.set_stage(id, to);
         Ok(payload_hash)
     }

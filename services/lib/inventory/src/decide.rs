@@ -12,13 +12,13 @@ use crate::command::{Command, CommandMeta, HoldRequest, RequestId};
 use crate::event::Event;
 use crate::plan::validate_carriages;
 use crate::refusal::Refusal;
-use crate::sale::{Sale, Timer};
+use crate::sale::{Sale, Timed, Timer};
 use crate::train_date::TrainDate;
 
 pub(crate) use place::Seeking;
 
 /// The events of one command.
-pub(crate) type Decision = Result<SmallVec<[Event; 2]>, Refusal>;
+pub(crate) type Decision = Result<SmallVec<[Event; 1]>, Refusal>;
 
 /// What decisions rest on beside the state.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ impl TrainDate {
     }
 
     /// Time moves, and what ends by itself ends, in order of its time.
-    fn advance(&self, to: Time) -> SmallVec<[Event; 2]> {
+    fn advance(&self, to: Time) -> SmallVec<[Event; 1]> {
         let mut events = SmallVec::new();
         if to > self.now {
             events.push(Event::Advanced { to });
@@ -112,9 +112,9 @@ impl Sale {
 
     /// What a due timer leads to.
     fn ends(&self, timer: Timer) -> Event {
-        match timer {
-            Timer::Hold(index) => self.hold_ends(index),
-            Timer::Entry(sequence) => {
+        match timer.timed() {
+            Timed::Hold(index) => self.hold_ends(index),
+            Timed::Entry(sequence) => {
                 let entry = self.line.at(sequence).expect("a timer's entry has joined");
                 Event::Left { id: entry.id, expired: true }
             }

@@ -40,13 +40,37 @@ pub(crate) struct Sale {
     pub freed: Freed,
 }
 
-/// What ends by itself.
+/// What ends by itself, in one word: every hold sets a timer, and sets are searched by comparing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Timer {
+pub(crate) struct Timer(u64);
+
+/// What a timer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timed {
     /// A hold or an offer, by index.
     Hold(u32),
     /// A waiting entry, by sequence.
     Entry(u64),
+}
+
+impl Timer {
+    /// Set in the timers of entries: at the same moment holds end first.
+    const ENTRY: u64 = 1 << 63;
+
+    pub fn of_hold(index: u32) -> Self {
+        Self(u64::from(index))
+    }
+
+    pub fn of_entry(sequence: u64) -> Self {
+        Self(Self::ENTRY | sequence)
+    }
+
+    pub fn timed(self) -> Timed {
+        match self.0 & Self::ENTRY {
+            0 => Timed::Hold(self.0 as u32),
+            _ => Timed::Entry(self.0 & !Self::ENTRY),
+        }
+    }
 }
 
 impl Sale {

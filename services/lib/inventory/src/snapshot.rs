@@ -194,7 +194,7 @@ impl StoredSale {
         for (i, stored) in self.entries.iter().enumerate() {
             let entry = stored.restore(i as u64 + 1)?;
             if entry.stage == EntryStage::Waiting {
-                sale.timers.insert((entry.deadline, Timer::Entry(entry.sequence)));
+                sale.timers.insert((entry.deadline, Timer::of_entry(entry.sequence)));
             }
             sale.line.push(entry);
         }

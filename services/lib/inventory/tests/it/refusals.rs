@@ -342,3 +342,21 @@ fn standing_is_sold_when_the_seats_are_gone() {
     assert!(train.hold(standing(3, 1)).unwrap()[0].is_standing());
     assert_eq!(train.hold(standing(4, 1)).unwrap_err().code(), "SOLD_OUT");
 }
+
+#[test]
+fn who_would_stand_is_served_when_the_kept_seat_is_sold() {
+    let mut train = Train::on_sale({
+        let mut plan = plan(4, &[1]);
+        plan.standing = vec![inventory::StandingAllowance { class: SeatClass::Second, places: 1 }];
+        let section = interval(0, 3);
+        let steps = vec![step(0, 1)];
+        plan.quotas.quotas = vec![Quota { kind: QuotaKind::KeptAtLeast, class: None, section, steps, until: None }];
+        plan
+    });
+    train.join(1, inventory::Wish { standing: true, ..wish(1, 0, 1, 1) }).unwrap();
+    train.hold(request(1, 0, 3, 1)).unwrap();
+    let [inventory::Event::Held { .. }, inventory::Event::Offered { parts, .. }] = train.last_events() else {
+        panic!("{:?}", train.last_events());
+    };
+    assert_eq!(parts[0].place, None);
+}
