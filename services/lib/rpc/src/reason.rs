@@ -80,8 +80,6 @@ reasons! {
     OVERLAPPING_JOURNEY,
     /// The train left the passenger's station.
     DEPARTED,
-    /// The provider declined the payment.
-    PAYMENT_DECLINED,
     /// The payment is not in a state that allows it.
     PAYMENT_STATE,
     /// The date is outside the days that are on sale.
