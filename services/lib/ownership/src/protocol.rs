@@ -19,8 +19,6 @@ pub trait Protocol: 'static {
     const UNKNOWN_IS_NOT_COMMITTED: bool = true;
     /// After a commit whose answer is lost the slot is claimed again before anything is answered.
     const CLAIM_AFTER_UNKNOWN: bool = true;
-    /// After a conflict every run of the slot is dropped.
-    const DROP_ALL_WHEN_FENCED: bool = true;
     /// After a doubt every run with uncommitted state is dropped, those of the batch not yet sent too.
     const DROP_ALL_UNCOMMITTED: bool = true;
     /// Runs kept over a claim are dropped when the stream went on without this owner.

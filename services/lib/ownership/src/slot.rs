@@ -207,7 +207,8 @@ impl<A: Aggregate, R> Slot<A, R> {
     /// Answers from durable state, or waits for a proof of ownership.
     fn answer<P: Protocol>(&mut self, now: Uptime, gated: Gated<A, R>, shared: &mut Shared<A, R>) {
         let lasting = matches!(gated.outcome, Outcome::Accepted(_));
-        if !lasting && P::PROOF_NEEDED && now > self.proved_until {
+        let proof_needed = !lasting && P::PROOF_NEEDED;
+        if proof_needed && now > self.proved_until {
             shared.proof_wanted = true;
             self.unproved.push(gated);
             return;
@@ -217,7 +218,7 @@ impl<A: Aggregate, R> Slot<A, R> {
             epoch: self.epoch,
             version: gated.version,
             time: gated.time,
-            valid_until: if lasting { None } else { Some(self.proved_until) },
+            valid_until: proof_needed.then_some(self.proved_until),
         };
         shared.actions.push(crate::Action::Reply { to: gated.to, result: Ok(reply) });
     }

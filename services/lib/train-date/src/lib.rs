@@ -20,7 +20,7 @@ pub struct OwnedTrainDate {
 }
 
 /// A command and where its request came from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TracedCommand {
     /// The command.
     pub command: Command,

@@ -136,8 +136,8 @@ impl<A: Aggregate, R> Slot<A, R> {
             shared.fail(gated.to, failure);
         }
         match doubt {
-            Doubt::Fenced if P::DROP_ALL_WHEN_FENCED => self.drop_runs(shared),
-            Doubt::Fenced | Doubt::Unknown => {
+            Doubt::Fenced => self.drop_runs(shared),
+            Doubt::Unknown => {
                 for run in suspects {
                     self.drop_run(&run, shared);
                 }

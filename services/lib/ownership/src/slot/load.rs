@@ -1,4 +1,4 @@
-use domain::Run;
+use domain::{Run, Time};
 
 use super::commit::Doubt;
 use super::execute::{guarded, pause_after_failure};
@@ -100,6 +100,10 @@ impl<A: Aggregate, R> Slot<A, R> {
         self.runs.remove(run);
         self.loading -= 1;
         shared.cached -= 1;
+        if !self.timers.contains(run) {
+            // Nobody may ever ask for it again: it is looked at once more, for what time has brought it.
+            self.timers.set(*run, Some(Time::default()));
+        }
         for request in waiting {
             shared.fail(request.reply_to, failure);
         }
