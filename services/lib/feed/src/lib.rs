@@ -15,7 +15,7 @@ use journal::{FeedBatch, Journal, JournalError};
 #[async_trait]
 pub trait Consumer: Send {
     /// Why it could not.
-    type Error: std::error::Error + Send;
+    type Error: std::error::Error + Send + 'static;
 
     /// The last version taken in of each slot; slots it has never heard of are left out.
     ///
