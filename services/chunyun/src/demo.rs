@@ -22,7 +22,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rpc::Clock;
 use rpc::identity::{Identity, Role, TokenIssuer};
-use timetable::Timetable;
+use timetable::{Timetable, TrainIndex};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
@@ -92,14 +92,7 @@ pub async fn demo(command: Demo) -> Result<(), Box<dyn std::error::Error>> {
         Some(path) => tools::load_timetable(path, command.drop_bad_rows)?,
         None => Timetable::sample(),
     });
-    let fleet = Fleet::start(Embedded {
-        data: data.clone(),
-        timetable: timetable.clone(),
-        policy: policy::demo_policy(),
-        shards: command.shards,
-        public: command.listen,
-    })
-    .await?;
+    let fleet = Fleet::start(embedded(&command, &data, &timetable)).await?;
     output::note(&format!(
         "{} shards and all other roles in this process, gateway at {}, data in {}",
         command.shards,
@@ -107,16 +100,57 @@ pub async fn demo(command: Demo) -> Result<(), Box<dyn std::error::Error>> {
         data.path().display()
     ));
 
-    let outcome = Rush { command: &command, timetable, data: &data, fleet: &fleet }.run().await;
-    if command.keep && outcome.is_ok() {
-        stay(&fleet, &data).await;
-    }
+    let sold = Rush { command: &command, timetable: timetable.clone(), data: &data, fleet: &fleet }.run().await;
+    // The audit judges a fleet at rest exactly.
     fleet.stop().await;
+    let outcome = report(&command, &timetable, &data, sold?).await;
+    if command.keep && !outcome.as_ref().is_err_and(|error| !error.is::<FoundWrong>()) {
+        stay(Fleet::start(embedded(&command, &data, &timetable)).await?, &data).await;
+    }
     outcome
 }
 
+fn embedded(command: &Demo, data: &DataDir, timetable: &Arc<Timetable>) -> Embedded {
+    Embedded {
+        data: data.clone(),
+        timetable: timetable.clone(),
+        policy: policy::demo_policy(),
+        shards: command.shards,
+        public: command.listen,
+    }
+}
+
+/// Audits what was sold and says everything.
+async fn report(
+    command: &Demo,
+    timetable: &Timetable,
+    data: &DataDir,
+    sold: Sold,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let audited = audit::run(&audit::sources(data)).await?;
+    let report = Report {
+        timetable,
+        trains: &sold.trains,
+        date: sold.date.to_string(),
+        tally: &sold.tally,
+        rush_seconds: sold.rush_seconds,
+        audit: AuditSummary {
+            violations: audited.violations_total(),
+            oversold: audit::oversold(&audited),
+            text: audited.to_string(),
+        },
+    };
+    if command.json {
+        output::note(&report.text());
+        output::document(&report.json());
+    } else {
+        output::line(&report.text());
+    }
+    if report.is_clean() { Ok(()) } else { Err(FoundWrong.into()) }
+}
+
 /// Keeps the fleet up until it is interrupted.
-async fn stay(fleet: &Fleet, data: &DataDir) {
+async fn stay(fleet: Fleet, data: &DataDir) {
     let (url, data) = (fleet.gateway_url(), data.path().display().to_string());
     output::note(&format!(
         "\nthe fleet stays up until Ctrl-C; talk to it from another terminal:\n  \
@@ -126,6 +160,16 @@ async fn stay(fleet: &Fleet, data: &DataDir) {
     ));
     // Nothing to do about a failing signal handler but to end.
     let _ = tokio::signal::ctrl_c().await;
+    fleet.stop().await;
+}
+
+/// What came of the rush.
+struct Sold {
+    date: ServiceDate,
+    trains: Vec<TrainIndex>,
+    tally: Tally,
+    /// From opening until the last passenger of the rush was served.
+    rush_seconds: f64,
 }
 
 struct Rush<'a> {
@@ -136,31 +180,15 @@ struct Rush<'a> {
 }
 
 impl Rush<'_> {
-    async fn run(&self) -> Result<(), Box<dyn std::error::Error>> {
+    async fn run(&self) -> Result<Sold, Box<dyn std::error::Error>> {
         let date = service_date(rpc::SystemClock.now());
         let mut tastes = Tastes::new(&self.timetable, date).ok_or("no train of this timetable runs on that day")?;
         let connections = self.connect().await?;
         let issuer = self.data.keys()?.issuer()?;
         self.open_sale(&connections[0], &issuer, date).await?;
-
         let wishes = self.wishes(&mut tastes);
         let (tally, rush_seconds) = self.sell(wishes, connections, issuer, date).await?;
-        let audit = self.audit().await?;
-        let report = Report {
-            timetable: &self.timetable,
-            trains: tastes.trains(),
-            date: date.to_string(),
-            tally: &tally,
-            rush_seconds,
-            audit,
-        };
-        if self.command.json {
-            output::note(&report.text());
-            output::document(&report.json());
-        } else {
-            output::line(&report.text());
-        }
-        if report.is_clean() { Ok(()) } else { Err(FoundWrong.into()) }
+        Ok(Sold { date, trains: tastes.trains().to_vec(), tally, rush_seconds })
     }
 
     async fn connect(&self) -> Result<Vec<Channel>, tonic::transport::Error> {
@@ -262,15 +290,6 @@ impl Rush<'_> {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         bar.set_message("");
-    }
-
-    async fn audit(&self) -> Result<AuditSummary, Box<dyn std::error::Error>> {
-        let report = audit::run(&self.data.audit_sources(), true).await?;
-        Ok(AuditSummary {
-            violations: report.violations_total(),
-            oversold: report.oversold(),
-            text: report.to_string(),
-        })
     }
 }
 

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use journal::ClusterConfig;
+use privacy::{DocumentVault, PersonTokens};
 use ring::ShardId;
 use rpc::identity::TokenVerifier;
 use rpc::{Clock, Component, Link, Running, Switchboard, SystemClock};
@@ -137,15 +138,14 @@ impl Assembly {
     }
 
     async fn order(&self) -> Result<Component, HostError> {
-        let url = self.database("order", self.setup.config.storage.order.as_ref())?;
-        let database = Database::open(&url, &OpenOptions::default()).await.map_err(|e| failed(Role::Order, e))?;
+        let database = self.open(Role::Order, "order", self.setup.config.storage.order.as_ref()).await?;
         let dependencies = order::Dependencies {
             database,
             clock: self.clock.clone(),
             timetable: self.setup.timetable.clone(),
             policy: Arc::new(self.setup.policy.clone()),
-            vault: Arc::new(self.setup.keys.privacy.document_vault().map_err(|error| wrong("keys", error))?),
-            tokens: Arc::new(self.setup.keys.privacy.person_tokens().map_err(|error| wrong("keys", error))?),
+            vault: self.vault()?,
+            tokens: self.person_tokens()?,
             shards: self.router.clone(),
             payment: self.link(Role::Payment)?,
         };
@@ -154,15 +154,16 @@ impl Assembly {
     }
 
     async fn waitlist(&self) -> Result<Component, HostError> {
+        let database = self.open(Role::Waitlist, "waitlist", self.setup.config.storage.waitlist.as_ref()).await?;
         let dependencies = waitlist::Dependencies {
-            database: self.database("waitlist", self.setup.config.storage.waitlist.as_ref())?,
-            clock: self.clock.clone(),
+            database,
             timetable: self.setup.timetable.clone(),
             policy: Arc::new(self.setup.policy.clone()),
-            person_tokens: Arc::new(self.setup.keys.privacy.person_tokens().map_err(|error| wrong("keys", error))?),
-            vault: Arc::new(self.setup.keys.privacy.document_vault().map_err(|error| wrong("keys", error))?),
             shards: self.router.clone(),
-            order: self.link(Role::Order)?,
+            orders: self.link(Role::Order)?,
+            clock: self.clock.clone(),
+            vault: self.vault()?,
+            tokens: self.person_tokens()?,
         };
         let options = self.setup.config.waitlist.clone();
         waitlist::build(options, dependencies).await.map_err(|error| failed(Role::Waitlist, error))
@@ -173,7 +174,7 @@ impl Assembly {
         let dependencies = gateway::Dependencies {
             timetable: self.setup.timetable.clone(),
             policy: Arc::new(self.setup.policy.clone()),
-            person_tokens: Arc::new(self.setup.keys.privacy.person_tokens().map_err(|error| wrong("keys", error))?),
+            person_tokens: self.person_tokens()?,
             verifier: Arc::new(TokenVerifier::new(&tokens, self.clock.clone())),
             shards: self.router.clone(),
             query: self.link(Role::Query)?,
@@ -202,6 +203,19 @@ impl Assembly {
         }
         let options = &self.setup.config.shards.link;
         Link::resolve(role.name(), address.as_deref(), &self.switchboard, options).map_err(|error| wrong(setting, error))
+    }
+
+    fn vault(&self) -> Result<Arc<DocumentVault>, HostError> {
+        self.setup.keys.privacy.document_vault().map(Arc::new).map_err(|error| wrong("keys", error))
+    }
+
+    fn person_tokens(&self) -> Result<Arc<PersonTokens>, HostError> {
+        self.setup.keys.privacy.person_tokens().map(Arc::new).map_err(|error| wrong("keys", error))
+    }
+
+    async fn open(&self, role: Role, service: &str, configured: Option<&SecretString>) -> Result<Database, HostError> {
+        let url = self.database(service, configured)?;
+        Database::open(&url, &OpenOptions::default()).await.map_err(|error| failed(role, error))
     }
 
     /// A service's database: as configured, else its SQLite file.

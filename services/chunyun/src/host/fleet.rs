@@ -234,7 +234,11 @@ fn in_process(ordinal: u16) -> ShardOptions {
     ShardOptions { name: ShardId::numbered(ordinal).to_string(), address: None, weight: Member::WEIGHT_ORDINARY }
 }
 
-async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, HostError> {
+/// Listens on an address.
+///
+/// # Errors
+/// It is taken, or not ours.
+pub async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, HostError> {
     TcpListener::bind(address).await.map_err(|source| HostError::Listen { address, what, source })
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use ::policy::Policy;
 use ::timetable::Timetable;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use super::config::Config;
-use super::fleet::{Fleet, HostError, Setup};
+use super::fleet::{Fleet, HostError, Setup, bind};
 use super::roles::RoleSet;
 use super::{DataDir, Keys};
 use crate::{output, tools};
@@ -69,7 +70,9 @@ pub async fn serve(command: Serve) -> Result<(), HostError> {
     let policy = read_policy(&config)?;
     let keys_file = keys_file.unwrap_or_else(|| data.keys_file());
     let setup = Setup { roles: command.roles, shard: command.shard, config, data, keys, keys_file, timetable, policy };
+    let metrics_address = setup.config.listen.metrics;
     let fleet = Fleet::launch(setup).await?;
+    let mut metrics = show_metrics(metrics_address, telemetry.routes()).await?;
     for (name, address) in fleet.listening() {
         output::line(&format!("{name} at http://{address}"));
     }
@@ -80,8 +83,24 @@ pub async fn serve(command: Serve) -> Result<(), HostError> {
     };
     output::note("draining");
     fleet.drain(DRAIN_NOTICE).await;
+    // Metrics are shown to the very end of draining.
+    metrics.abort_all();
     telemetry.shutdown();
     outcome
+}
+
+/// Shows metrics over HTTP where an address is set.
+async fn show_metrics(address: Option<SocketAddr>, routes: axum::Router) -> Result<JoinSet<()>, HostError> {
+    let mut serving = JoinSet::new();
+    if let Some(address) = address {
+        let listener = bind(address, "metrics").await?;
+        serving.spawn(async move {
+            if let Err(error) = axum::serve(listener, routes).await {
+                tracing::error!(%error, "metrics are shown no more");
+            }
+        });
+    }
+    Ok(serving)
 }
 
 fn read_policy(config: &Config) -> Result<Policy, HostError> {

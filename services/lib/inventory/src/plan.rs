@@ -117,11 +117,13 @@ impl Plan {
     }
 }
 
-/// Checks carriages, which come after `earlier` ones of the same train.
+/// Checks carriages, which come after `earlier` ones of the same train. One number may stand once for each class: many end
+/// cars are part business, part first class.
 pub(crate) fn validate_carriages(earlier: &[Carriage], carriages: &[Carriage]) -> Result<(), PlanError> {
     for (i, carriage) in carriages.iter().enumerate() {
         let number = carriage.number;
-        if earlier.iter().chain(&carriages[..i]).any(|other| other.number == number) {
+        let same = |other: &Carriage| (other.number, other.class) == (number, carriage.class);
+        if earlier.iter().chain(&carriages[..i]).any(same) {
             return Err(PlanError::CarriageTwice { number });
         }
         if carriage.places == 0 {
@@ -195,8 +197,8 @@ pub enum PlanError {
     /// Nothing to sell.
     #[error("a train needs at least one carriage")]
     NoCarriages,
-    /// Two carriages with one number.
-    #[error("carriage number {number} stands twice")]
+    /// Two carriages of a class with one number.
+    #[error("carriage number {number} stands twice in one class")]
     CarriageTwice {
         /// The number.
         number: u16,

@@ -305,6 +305,18 @@ fn the_line_has_its_own_refusals() {
 }
 
 #[test]
+fn an_end_car_of_two_classes_is_one_number_twice() {
+    let classes = [(SeatClass::Business, "AC|F", 5), (SeatClass::First, "AC|DF", 28)];
+    let mut end_car = plan_of(3, &classes);
+    for carriage in &mut end_car.carriages {
+        carriage.number = 1;
+    }
+    let train = Train::on_sale(end_car);
+    let whole = Interval::new(0, 2).unwrap();
+    assert_eq!(classes.map(|(class, _, _)| train.aggregate.free_count(class, whole)), [5, 28]);
+}
+
+#[test]
 fn plans_and_quotas_that_do_not_fit_are_refused() {
     let mut train = Train { aggregate: TrainDate::new(run()), records: Vec::new(), at: OPENS };
     let mut open = |plan| train.run(&Command::OpenSale { request: RequestId(1), plan: Box::new(plan) }).unwrap_err();
