@@ -188,7 +188,8 @@ impl<A: Aggregate, R> Slot<A, R> {
                 Some(Entry::Quarantined { .. }) => self.timers.set(run, None),
                 None => {
                     // Loads for timers take the room that clients leave.
-                    if shared.loads.is_empty() && now.uptime >= self.load_after {
+                    let room = shared.loads.len() + shared.loading < shared.limits.loads_in_flight_max;
+                    if room && now.uptime >= self.load_after {
                         self.begin_load(run, Vec::new(), shared);
                     }
                 }
