@@ -13,10 +13,8 @@ use crate::{FoundWrong, output};
 ///
 /// A stopped fleet is audited exactly. Exit status 1 if any invariant is violated.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  chunyun audit --data ./chunyun-data\n  \
-                  CHUNYUN_STORAGE__JOURNAL=postgres://... CHUNYUN_STORAGE__ORDER=postgres://... chunyun audit --running --json"
-)]
+#[command(after_help = "Examples:\n  chunyun audit --data ./chunyun-data\n  \
+                  CHUNYUN_STORAGE__JOURNAL=postgres://... CHUNYUN_STORAGE__ORDER=postgres://... chunyun audit --running --json")]
 pub struct Audit {
     /// An embedded fleet's data directory: audits all its databases
     #[arg(long, conflicts_with_all = ["journals", "order", "payment", "provider"])]
@@ -71,7 +69,8 @@ pub async fn audit(command: Audit) -> Result<(), Box<dyn std::error::Error>> {
 /// # Errors
 /// As [`::audit::run`].
 pub async fn run(sources: &Sources) -> Result<Report, AuditError> {
-    let style = ProgressStyle::with_template("auditing {msg} {bar:40} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("auditing {msg} {bar:40} {pos}/{len}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style);
     let report = ::audit::run(sources, |progress| {
         bar.set_message(progress.stage);

@@ -46,11 +46,9 @@ const TOKEN_LIFETIME_S: u32 = 3600;
 
 /// Runs a rush on this machine: all roles, simulated passengers, an audit at the end
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  chunyun demo\n  chunyun demo --passengers 2000 --seed 7 --json\n  \
+#[command(after_help = "Examples:\n  chunyun demo\n  chunyun demo --passengers 2000 --seed 7 --json\n  \
                   chunyun demo --timetable ../data --data ./rush --keep\n\n\
-                  Exit status 1 if anything is off."
-)]
+                  Exit status 1 if anything is off.")]
 pub struct Demo {
     /// How many people want to travel
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -87,7 +85,9 @@ pub struct Demo {
 /// Whatever keeps the fleet from starting; [`FoundWrong`] where the rush or the audit found something off.
 pub async fn demo(command: Demo) -> Result<(), Box<dyn std::error::Error>> {
     let temporary = if command.data.is_none() { Some(tempfile::tempdir()?) } else { None };
-    let data = DataDir::at(command.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).unwrap_or(".".as_ref()))?;
+    let data = DataDir::at(
+        command.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).unwrap_or(".".as_ref()),
+    )?;
     let timetable = Arc::new(match &command.timetable {
         Some(path) => tools::load_timetable(path, command.drop_bad_rows)?,
         None => Timetable::sample(),
@@ -297,11 +297,14 @@ impl Rush<'_> {
 fn service_date(now: domain::Time) -> ServiceDate {
     let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
     let today = jiff::Timestamp::from_millisecond(now.millis()).unwrap_or_default().to_zoned(china).date();
-    ServiceDate::new(today).unwrap_or_else(|_| panic!("the clock stands outside the years 2000 to 2199")).plus_days(DAYS_AHEAD)
+    ServiceDate::new(today)
+        .unwrap_or_else(|_| panic!("the clock stands outside the years 2000 to 2199"))
+        .plus_days(DAYS_AHEAD)
 }
 
 fn bar(what: &'static str, unit: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(&format!("{{prefix}} {{bar:40}} {{pos}}/{{len}} {unit} {{elapsed}} {{msg}}"))
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(&format!("{{prefix}} {{bar:40}} {{pos}}/{{len}} {unit} {{elapsed}} {{msg}}"))
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style).with_prefix(what)
 }

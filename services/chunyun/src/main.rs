@@ -114,7 +114,10 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// A client's failure as JSON where JSON was asked for, else as an error like any other.
-fn answered(target: &client::Target, outcome: Result<(), client::ClientError>) -> Result<(), Box<dyn std::error::Error>> {
+fn answered(
+    target: &client::Target,
+    outcome: Result<(), client::ClientError>,
+) -> Result<(), Box<dyn std::error::Error>> {
     match outcome {
         Err(error) if target.json => {
             output::document(&error.json());

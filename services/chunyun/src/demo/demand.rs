@@ -110,13 +110,15 @@ fn gravity(timetable: &Timetable, train: TrainIndex, weights: &[f64], interval: 
 }
 
 fn busiest_pair(timetable: &Timetable, train: TrainIndex) -> f64 {
-    let weights: Vec<f64> = (0..timetable.train(train).stops.len()).map(|s| weight(timetable, train, s as u8)).collect();
+    let weights: Vec<f64> =
+        (0..timetable.train(train).stops.len()).map(|s| weight(timetable, train, s as u8)).collect();
     let intervals = timetable.train(train).intervals();
     intervals.map(|interval| gravity(timetable, train, &weights, interval)).fold(0.0, f64::max)
 }
 
 fn pairs(timetable: &Timetable, train: TrainIndex) -> (Vec<Interval>, WeightedIndex<f64>) {
-    let weights: Vec<f64> = (0..timetable.train(train).stops.len()).map(|s| weight(timetable, train, s as u8)).collect();
+    let weights: Vec<f64> =
+        (0..timetable.train(train).stops.len()).map(|s| weight(timetable, train, s as u8)).collect();
     let intervals: Vec<Interval> = timetable.train(train).intervals().collect();
     let gravity = intervals.iter().map(|interval| gravity(timetable, train, &weights, *interval));
     let index = WeightedIndex::new(gravity).expect("a ranked train has a pair of stops with a weight above zero");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::{OrderId, SeatClass};
 use proto::common::v1 as wire;
 use proto::gateway::v1 as gateway;
-use proto::order::v1::{Order, OrderState, TicketState};
+use proto::order::v1::{Order, OrderState, Ticket, TicketState};
 use proto::query::v1 as query;
 use proto::waitlist::v1::EntryState;
 use tokio::sync::OwnedSemaphorePermit;
@@ -173,8 +173,7 @@ impl Party {
 
     async fn pay(&mut self, order_id: String) -> Result<Order, Status> {
         let started = Instant::now();
-        let request =
-            gateway::PayOrderRequest { order_id: order_id.clone(), payment_token: "sandbox-ok".to_owned() };
+        let request = gateway::PayOrderRequest { order_id: order_id.clone(), payment_token: "sandbox-ok".to_owned() };
         let client = self.connection.gateway();
         self.timed(Call::Pay, async || client.clone().pay_order(timed_request(request.clone())).await).await?;
         let order = tokio::time::timeout(TICKET_TIMEOUT, self.until_confirmed(&order_id))
@@ -205,21 +204,19 @@ impl Party {
     fn note_tickets(&mut self, order: &Order) {
         for ticket in order.tickets.iter().filter(|ticket| ticket.state == TicketState::Issued as i32) {
             if let Some((train, interval)) = self.stage.leg_of(order, ticket.leg) {
-                self.tally.issued(train, interval);
+                self.tally.issued(train, interval, is_standing(ticket));
             }
         }
     }
 
     async fn refund(&mut self, order: &Order) -> Result<(), Status> {
         let Some(ticket) = order.tickets.first() else { return Ok(()) };
-        let request = gateway::RefundTicketRequest {
-            order_id: order.order_id.clone(),
-            ticket_id: ticket.ticket_id.clone(),
-        };
+        let request =
+            gateway::RefundTicketRequest { order_id: order.order_id.clone(), ticket_id: ticket.ticket_id.clone() };
         let client = self.connection.gateway();
         self.timed(Call::Refund, async || client.clone().refund_ticket(timed_request(request.clone())).await).await?;
         if let Some((train, interval)) = self.stage.leg_of(order, ticket.leg) {
-            self.tally.gave_back(train, interval);
+            self.tally.gave_back(train, interval, is_standing(ticket));
         }
         Ok(())
     }
@@ -311,6 +308,10 @@ fn timed_request<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL_TIMEOUT);
     request
+}
+
+fn is_standing(ticket: &Ticket) -> bool {
+    ticket.places.iter().any(|place| place.standing)
 }
 
 /// An ordinary answer that says no: sold out, a rule. Trying the same again would not help.

@@ -100,7 +100,8 @@ impl Report<'_> {
 
     fn over_asked(&self) -> String {
         let mut table = render::table(["train", "way", "seats x segments", "asked", "over-asked", "filled"]);
-        let mut trains: Vec<(TrainIndex, f64)> = self.trains.iter().map(|train| (*train, self.asked_share(*train))).collect();
+        let mut trains: Vec<(TrainIndex, f64)> =
+            self.trains.iter().map(|train| (*train, self.asked_share(*train))).collect();
         trains.sort_by(|(a, left), (b, right)| right.total_cmp(left).then(a.cmp(b)));
         for (train, share) in trains.iter().take(TRAINS_SHOWN) {
             let capacity = capacity(self.timetable, *train);

@@ -102,16 +102,16 @@ impl Tally {
         self.latencies.entry(call).or_default().0.saturating_record(micros);
     }
 
-    /// Notes a ticket that was issued.
-    pub fn issued(&mut self, train: TrainIndex, interval: Interval) {
+    /// Notes a ticket that was issued. Standing tickets fill no seat.
+    pub fn issued(&mut self, train: TrainIndex, interval: Interval, standing: bool) {
         self.sold += 1;
-        *self.sold_segments.entry(train).or_default() += i64::from(interval.segments());
+        *self.sold_segments.entry(train).or_default() += seat_segments(interval, standing);
     }
 
     /// Notes a ticket that was given back.
-    pub fn gave_back(&mut self, train: TrainIndex, interval: Interval) {
+    pub fn gave_back(&mut self, train: TrainIndex, interval: Interval, standing: bool) {
         self.refunded += 1;
-        *self.sold_segments.entry(train).or_default() -= i64::from(interval.segments());
+        *self.sold_segments.entry(train).or_default() -= seat_segments(interval, standing);
     }
 
     /// Adds a worker's part.
@@ -135,6 +135,10 @@ impl Tally {
             merged.0.add(&latencies.0).expect("all histograms have the same bounds");
         }
     }
+}
+
+fn seat_segments(interval: Interval, standing: bool) -> i64 {
+    if standing { 0 } else { i64::from(interval.segments()) }
 }
 
 fn add<K: Ord>(into: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {

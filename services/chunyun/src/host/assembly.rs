@@ -78,7 +78,8 @@ impl Assembly {
                 inventory_shard::Options { shard: shard.to_string(), ..self.setup.config.inventory_shard.clone() };
             let dependencies =
                 inventory_shard::Dependencies { journal: journal.clone(), discovery: self.discovery.clone() };
-            components.push(inventory_shard::build(options, dependencies).map_err(|e| failed(Role::InventoryShard, e))?);
+            components
+                .push(inventory_shard::build(options, dependencies).map_err(|e| failed(Role::InventoryShard, e))?);
         }
         if components.is_empty() {
             return Err(wrong("shards.list", "every shard has an address: say with --shard which one this process is"));
@@ -199,10 +200,14 @@ impl Assembly {
             Role::InventoryShard | Role::Gateway => return Ok(self.switchboard.link(role.name())),
         };
         if address.is_none() && !self.setup.roles.has(role) {
-            return Err(wrong(setting, format!("{} does not run in this process, so its address is needed", role.name())));
+            return Err(wrong(
+                setting,
+                format!("{} does not run in this process, so its address is needed", role.name()),
+            ));
         }
         let options = &self.setup.config.shards.link;
-        Link::resolve(role.name(), address.as_deref(), &self.switchboard, options).map_err(|error| wrong(setting, error))
+        Link::resolve(role.name(), address.as_deref(), &self.switchboard, options)
+            .map_err(|error| wrong(setting, error))
     }
 
     fn vault(&self) -> Result<Arc<DocumentVault>, HostError> {

@@ -72,8 +72,7 @@ impl Keys {
     /// # Errors
     /// A file that cannot be read, or says something else than keys.
     pub fn load(path: &Path) -> Result<Self, KeysError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| KeysError::Io { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| KeysError::Io { path: path.to_owned(), source })?;
         // The parser's message quotes the line, which may be a secret: only its kind and place are told.
         toml::from_str(&text).map_err(|error| KeysError::Content {
             path: path.to_owned(),

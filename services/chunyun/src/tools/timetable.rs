@@ -11,7 +11,9 @@ const PROBLEMS_SHOWN: usize = 200;
 
 /// Checks and converts timetables
 #[derive(Debug, clap::Subcommand)]
-#[command(after_help = "Reads three layouts: our own CSV (services/lib/timetable/FORMAT.md), the national timetable of 2016, and GTFS.")]
+#[command(
+    after_help = "Reads three layouts: our own CSV (services/lib/timetable/FORMAT.md), the national timetable of 2016, and GTFS."
+)]
 pub enum TimetableCommand {
     /// Reports every bad row with its file, line and reason
     Check {

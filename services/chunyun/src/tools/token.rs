@@ -50,7 +50,9 @@ pub fn token(command: &Token) -> Result<(), KeysError> {
     let token = issuer.issue(&identity, now, command.hours * 3600).map_err(|_| KeysError::NoIssuer)?;
     if command.json {
         let expires_at_ms = now.plus_millis(i64::from(command.hours) * 3_600_000).millis();
-        output::document(&json!({ "account": command.account.as_str(), "token": token, "expires_at_ms": expires_at_ms }));
+        output::document(
+            &json!({ "account": command.account.as_str(), "token": token, "expires_at_ms": expires_at_ms }),
+        );
     } else {
         output::line(&token);
     }

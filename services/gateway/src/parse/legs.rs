@@ -86,7 +86,8 @@ impl Legs<'_> {
         if (first..=last).contains(&date) { Ok(()) } else { Err(Error::Horizon { field, date, first, last }) }
     }
 
-    /// Where the train calls at what the words mean. A city may mean several of its stops: then the words must be plainer.
+    /// Where the train calls at what the words mean. A station's own name or telecode means that station, also where a city
+    /// is called the same; a city may mean several of its stops: then the words must be plainer.
     fn stop(&self, field: String, train: TrainIndex, words: &str) -> Result<StopIndex, Error> {
         super::text("station", words).map_err(|_| Error::field(field.clone(), "expected a station's name"))?;
         let stations = self.timetable.find_stations(words);
@@ -94,6 +95,10 @@ impl Legs<'_> {
             return Err(Error::field(field, self.unknown_station(words)));
         }
         let train = self.timetable.train(train);
+        let named = self.timetable.station_by_name(words).or_else(|| self.timetable.station_by_telecode(words));
+        if let Some(stop) = named.and_then(|station| train.position_of(station)) {
+            return Ok(stop);
+        }
         let mut stops = stations.iter().filter_map(|station| train.position_of(*station));
         match (stops.next(), stops.next()) {
             (Some(stop), None) => Ok(stop),

@@ -61,6 +61,21 @@ async fn stations_may_be_given_by_telecode_or_pinyin() {
 }
 
 #[tokio::test]
+async fn a_stations_own_name_means_it_also_where_a_city_is_called_the_same() {
+    let gateway = gateway().await;
+    // K598 calls at two stations of the city of Baotou: 包头, its origin, and 包头东.
+    let leg = LegRequest {
+        train_code: "K598".into(),
+        from_station: "包头".into(),
+        to_station: "广州".into(),
+        seat_class: proto::common::v1::SeatClass::HardSeat.into(),
+        ..g71()
+    };
+    gateway.passenger().place_order(PlaceOrderRequest { legs: vec![leg], ..order(1) }).await.unwrap();
+    assert_eq!(gateway.shard.0.holds.lock().remove(0).from_stop, 0);
+}
+
+#[tokio::test]
 async fn sold_out_is_told_with_its_reason_and_no_order_is_opened() {
     let gateway = gateway().await;
     gateway.shard.0.sold_out.lock().push("G71".into());
