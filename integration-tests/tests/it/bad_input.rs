@@ -15,11 +15,31 @@ struct Case {
 
 const CASES: [Case; 13] = [
     Case { what: "unknown train", spoil: |o| o.legs[0].train_code = "G9999".into(), field: "legs[0].train_code" },
-    Case { what: "a train code that is none", spoil: |o| o.legs[0].train_code = "g 71".into(), field: "legs[0].train_code" },
-    Case { what: "unknown station", spoil: |o| o.legs[0].from_station = "Atlantis".into(), field: "legs[0].from_station" },
-    Case { what: "a station the train passes by", spoil: |o| o.legs[0].to_station = "上海虹桥".into(), field: "legs[0].to_station" },
-    Case { what: "a date that is none", spoil: |o| o.legs[0].boarding_date = "2026-02-30".into(), field: "legs[0].boarding_date" },
-    Case { what: "a date far ahead", spoil: |o| o.legs[0].boarding_date = "2199-01-01".into(), field: "legs[0].boarding_date" },
+    Case {
+        what: "a train code that is none",
+        spoil: |o| o.legs[0].train_code = "g 71".into(),
+        field: "legs[0].train_code",
+    },
+    Case {
+        what: "unknown station",
+        spoil: |o| o.legs[0].from_station = "Atlantis".into(),
+        field: "legs[0].from_station",
+    },
+    Case {
+        what: "a station the train passes by",
+        spoil: |o| o.legs[0].to_station = "上海虹桥".into(),
+        field: "legs[0].to_station",
+    },
+    Case {
+        what: "a date that is none",
+        spoil: |o| o.legs[0].boarding_date = "2026-02-30".into(),
+        field: "legs[0].boarding_date",
+    },
+    Case {
+        what: "a date far ahead",
+        spoil: |o| o.legs[0].boarding_date = "2199-01-01".into(),
+        field: "legs[0].boarding_date",
+    },
     Case {
         what: "reversed stops",
         spoil: |o| {
@@ -28,7 +48,11 @@ const CASES: [Case; 13] = [
         },
         field: "legs[0].to_station",
     },
-    Case { what: "equal stops", spoil: |o| o.legs[0].to_station = o.legs[0].from_station.clone(), field: "legs[0].to_station" },
+    Case {
+        what: "equal stops",
+        spoil: |o| o.legs[0].to_station = o.legs[0].from_station.clone(),
+        field: "legs[0].to_station",
+    },
     Case {
         what: "a wrong check digit",
         spoil: |o| {
@@ -37,10 +61,22 @@ const CASES: [Case; 13] = [
         },
         field: "passengers[0].document_number",
     },
-    Case { what: "a passenger twice", spoil: |o| o.passengers.push(passenger(1)), field: "passengers[1].document_number" },
-    Case { what: "too many passengers", spoil: |o| o.passengers = (1..=6).map(passenger).collect(), field: "passengers" },
+    Case {
+        what: "a passenger twice",
+        spoil: |o| o.passengers.push(passenger(1)),
+        field: "passengers[1].document_number",
+    },
+    Case {
+        what: "too many passengers",
+        spoil: |o| o.passengers = (1..=6).map(passenger).collect(),
+        field: "passengers",
+    },
     Case { what: "nobody", spoil: |o| o.passengers.clear(), field: "passengers" },
-    Case { what: "a name with a control character", spoil: |o| o.passengers[0].name = "Li\u{7}".into(), field: "passengers[0].name" },
+    Case {
+        what: "a name with a control character",
+        spoil: |o| o.passengers[0].name = "Li\u{7}".into(),
+        field: "passengers[0].name",
+    },
 ];
 
 async fn seats_left(caller: &Caller) -> u32 {
@@ -70,7 +106,12 @@ async fn wrong_orders_name_the_field_and_change_nothing() {
         (case.spoil)(&mut order);
         let status = caller.gateway().place_order(order).await.expect_err(case.what);
         assert!(matches!(status.code(), Code::InvalidArgument | Code::NotFound), "{}: {status:?}", case.what);
-        assert!(fields(&status).iter().any(|field| field == case.field), "{}: {:?} {status:?}", case.what, fields(&status));
+        assert!(
+            fields(&status).iter().any(|field| field == case.field),
+            "{}: {:?} {status:?}",
+            case.what,
+            fields(&status)
+        );
         assert!(!reason(&status).is_empty(), "{}: {status:?}", case.what);
     }
     assert_eq!(seats_left(&caller).await, before);
@@ -98,7 +139,9 @@ async fn strangers_and_liars_are_told_so() {
     let not_found = |status: Status| assert_eq!(status.code(), Code::NotFound, "{status:?}");
     let order_id = order.order_id;
     not_found(bob.gateway().get_order(gateway::GetOrderRequest { order_id: order_id.clone() }).await.unwrap_err());
-    not_found(bob.gateway().cancel_order(gateway::CancelOrderRequest { order_id: order_id.clone() }).await.unwrap_err());
+    not_found(
+        bob.gateway().cancel_order(gateway::CancelOrderRequest { order_id: order_id.clone() }).await.unwrap_err(),
+    );
     let pay = gateway::PayOrderRequest { order_id, payment_token: "sandbox-ok".to_owned() };
     not_found(bob.gateway().pay_order(pay).await.unwrap_err());
     not_found(bob.gateway().get_order(gateway::GetOrderRequest { order_id: new_id() }).await.unwrap_err());

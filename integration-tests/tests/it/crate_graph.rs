@@ -45,7 +45,8 @@ fn reached(graph: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<S
 fn a_service_never_depends_on_another_service() {
     let graph = direct();
     for service in SERVICES {
-        let others: Vec<_> = reached(&graph, service).into_iter().filter(|name| SERVICES.contains(&name.as_str())).collect();
+        let others: Vec<_> =
+            reached(&graph, service).into_iter().filter(|name| SERVICES.contains(&name.as_str())).collect();
         assert!(others.is_empty(), "{service} depends on {others:?}");
     }
 }

@@ -15,7 +15,8 @@ fn databases(server: &str) -> Vec<(String, String)> {
     let unique = uuid::Uuid::now_v7().simple().to_string();
     let one = |service: &&str| {
         let name = format!("fleet_{service}_{unique}");
-        let made = std::process::Command::new("psql").args([server, "-qc", &format!("CREATE DATABASE {name}")]).status();
+        let made =
+            std::process::Command::new("psql").args([server, "-qc", &format!("CREATE DATABASE {name}")]).status();
         assert!(made.expect("psql comes with Postgres").success());
         let (base, _) = server.rsplit_once('/').unwrap();
         (format!("CHUNYUN_STORAGE__{}", service.to_uppercase()), format!("{base}/{name}"))
@@ -26,14 +27,14 @@ fn databases(server: &str) -> Vec<(String, String)> {
 /// The configuration that all processes share: who is where.
 fn configuration(dir: &Path, shards: &[u16], ports: &[(&str, u16)], callbacks: u16) -> String {
     let links: String = ports.iter().map(|(role, port)| format!("{role} = \"http://127.0.0.1:{port}\"\n")).collect();
-    let ring: String = shards
-        .iter()
-        .enumerate()
-        .map(|(number, port)| format!("inventory-shard-{number} = \"http://127.0.0.1:{port}\"\n"))
-        .collect();
+    let shard = |(number, port): (usize, &u16)| {
+        format!("[[shards.list]]\nname = \"inventory-shard-{number}\"\naddress = \"http://127.0.0.1:{port}\"\n\n")
+    };
+    let ring: String = shards.iter().enumerate().map(shard).collect();
     let keys = dir.join("keys.toml");
     let text = format!(
-        "[links]\n{links}callbacks = \"http://127.0.0.1:{callbacks}\"\n\n[shards]\n{ring}\n[keys]\npath = \"{}\"\n",
+        "{}\n[links]\n{links}callbacks = \"http://127.0.0.1:{callbacks}\"\n\n{ring}[keys]\npath = \"{}\"\n",
+        process::around_the_clock(dir),
         keys.display()
     );
     let path = dir.join("chunyun.toml");
@@ -91,7 +92,8 @@ impl Fleet {
 
 #[tokio::test]
 async fn roles_in_processes_of_their_own_sell_a_ticket_and_stop_when_told() {
-    let (Ok(postgres), Ok(redis)) = (std::env::var("CHUNYUN_TEST_POSTGRES"), std::env::var("CHUNYUN_TEST_REDIS")) else {
+    let (Ok(postgres), Ok(redis)) = (std::env::var("CHUNYUN_TEST_POSTGRES"), std::env::var("CHUNYUN_TEST_REDIS"))
+    else {
         return skipped("the fleet on Postgres and Redis", "CHUNYUN_TEST_POSTGRES or CHUNYUN_TEST_REDIS is not set");
     };
     let dir = tempfile::tempdir().unwrap();
@@ -109,7 +111,14 @@ async fn roles_in_processes_of_their_own_sell_a_ticket_and_stop_when_told() {
 
     let databases: Vec<&str> = fleet.environment.iter().map(|(_, url)| url.as_str()).collect();
     let audit = process::chunyun(&[
-        "audit", "--journal", databases[0], "--order", databases[1], "--payment", databases[2], "--json",
+        "audit",
+        "--journal",
+        databases[0],
+        "--order",
+        databases[1],
+        "--payment",
+        databases[2],
+        "--json",
     ]);
     let report = String::from_utf8_lossy(&audit.stdout).into_owned();
     assert!(audit.status.success(), "{report} {}", String::from_utf8_lossy(&audit.stderr));

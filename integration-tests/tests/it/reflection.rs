@@ -24,7 +24,14 @@ struct Stranger {
 impl Stranger {
     fn call(&self, method: &str, request: &Value) -> Value {
         let output = Command::new(&self.buf)
-            .args(["curl", "--protocol", "grpc", "--http2-prior-knowledge", "-H", &format!("authorization: Bearer {}", self.token)])
+            .args([
+                "curl",
+                "--protocol",
+                "grpc",
+                "--http2-prior-knowledge",
+                "-H",
+                &format!("authorization: Bearer {}", self.token),
+            ])
             .args(["-d", &request.to_string()])
             .arg(format!("{}/chunyun.gateway.v1.GatewayService/{method}", self.gateway))
             .output()

@@ -89,7 +89,9 @@ async fn tables_are_aligned_and_errors_say_what_to_do() {
 
 /// Columns that a line takes in a terminal: Chinese characters take two.
 fn width(line: &str) -> usize {
-    line.chars().map(|c| if ('\u{2e80}'..='\u{ffe6}').contains(&c) && !('\u{2500}'..='\u{257f}').contains(&c) { 2 } else { 1 }).sum()
+    line.chars()
+        .map(|c| if ('\u{2e80}'..='\u{ffe6}').contains(&c) && !('\u{2500}'..='\u{257f}').contains(&c) { 2 } else { 1 })
+        .sum()
 }
 
 #[test]
@@ -97,7 +99,8 @@ fn a_misspelt_setting_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("chunyun.toml");
     std::fs::write(&config, "[gateway]\npresale_dayz = 3\n").unwrap();
-    let output = process::chunyun(&["serve", "--data", dir.path().to_str().unwrap(), "--config", config.to_str().unwrap()]);
+    let output =
+        process::chunyun(&["serve", "--data", dir.path().to_str().unwrap(), "--config", config.to_str().unwrap()]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("presale_dayz"), "{said}");
 }

@@ -18,6 +18,8 @@ use super::process;
 /// The service date that stories sell: inside the presale horizon, and days before departure.
 pub const DAYS_AHEAD: i64 = 6;
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Availability is at most 1 s old in normal running; a loaded machine gets more.
+const SHOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Adds a token to each call.
 #[derive(Clone)]
@@ -70,6 +72,21 @@ impl Caller {
             last = step;
         }
         assert_eq!((last.opened, last.total), (trains.len() as u32, trains.len() as u32));
+        let shown = async {
+            for train in trains {
+                while !self.shows_seats(train).await {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        };
+        tokio::time::timeout(SHOWN_TIMEOUT, shown).await.expect("what is on sale is shown in time");
+    }
+
+    /// Whether a train is shown with seats over its whole way.
+    async fn shows_seats(&self, train: &str) -> bool {
+        let run = wire::Run { train_code: train.to_owned(), service_date: service_date(), ordinal: 1 };
+        let answer = self.gateway().get_train(gateway::GetTrainRequest { run: Some(run) }).await.unwrap().into_inner();
+        answer.train.unwrap().availability.iter().any(|available| available.seats > 0)
     }
 
     /// Pays an order and waits until it has tickets or has ended.

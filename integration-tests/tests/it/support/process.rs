@@ -14,7 +14,10 @@ pub fn binary() -> PathBuf {
     }
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let builds = ["release/chunyun", "debug/chunyun"].map(|build| target.join(build));
-    let newest = builds.into_iter().filter(|path| path.exists()).max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok());
+    let newest = builds
+        .into_iter()
+        .filter(|path| path.exists())
+        .max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok());
     newest.expect("build the binary first: cargo build --release -p chunyun")
 }
 
@@ -31,6 +34,13 @@ pub fn command(arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Settings that sell at every hour, so that stories can be told at night too; the policy file goes into `dir`.
+pub fn around_the_clock(dir: &Path) -> String {
+    let policy = dir.join("policy.toml");
+    std::fs::write(&policy, "[sale]\nopen_minute = 0\nclose_minute = 1440\nclose_minute_tuesday = 1440\n").unwrap();
+    format!("[policy]\npath = \"{}\"\n", policy.display())
 }
 
 /// A port that was free a moment ago.
@@ -70,9 +80,12 @@ impl Serving {
         Self { child, listening }
     }
 
-    /// All roles in one process on a data directory, the gateway on a free port.
+    /// All roles in one process on a data directory, the gateway on a free port, selling around the clock.
     pub fn embedded(data: &Path) -> Self {
-        Self::start(&["--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], &[])
+        let config = data.join("embedded.toml");
+        std::fs::write(&config, around_the_clock(data)).unwrap();
+        let (data, config) = (data.to_str().unwrap(), config.to_str().unwrap());
+        Self::start(&["--data", data, "--listen", "127.0.0.1:0", "--config", config], &[])
     }
 
     /// The gateway's address.
@@ -99,11 +112,6 @@ impl Serving {
             std::thread::sleep(Duration::from_millis(20));
         }
         panic!("did not stop within {STOP_TIMEOUT:?} of SIGTERM");
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 }
 

@@ -73,11 +73,8 @@ impl Keys {
     /// A file that cannot be read, or says something else than keys.
     pub fn load(path: &Path) -> Result<Self, KeysError> {
         let text = std::fs::read_to_string(path).map_err(|source| KeysError::Io { path: path.to_owned(), source })?;
-        // The parser's message quotes the line, which may be a secret: only its kind and place are told.
-        toml::from_str(&text).map_err(|error| KeysError::Content {
-            path: path.to_owned(),
-            reason: format!("{} at bytes {:?}", error.message(), error.span().unwrap_or_default()),
-        })
+        toml::from_str(&text)
+            .map_err(|error| KeysError::Content { path: path.to_owned(), reason: without_values(&error, &text) })
     }
 
     /// The keys of a data directory, made at its first use and readable by their owner alone.
@@ -122,6 +119,14 @@ impl Keys {
         hex::decode_to_slice(seed.expose_secret(), &mut bytes).map_err(|_| KeysError::NoIssuer)?;
         Ok(TokenIssuer::new(&bytes, &self.tokens.issuer, &self.tokens.audience))
     }
+}
+
+/// What is wrong and in which line, without the line's value: it may be a secret.
+fn without_values(error: &toml::de::Error, text: &str) -> String {
+    let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+    let names_only = ["unknown field", "missing field"].iter().any(|kind| error.message().starts_with(kind));
+    let what = if names_only { error.message() } else { "a value of the wrong kind" };
+    format!("line {line}: {what}")
 }
 
 fn make(path: &Path) -> Result<(), KeysError> {
@@ -172,7 +177,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys.toml");
         std::fs::write(&path, "callback_secret = \"c0ffee\"\nprivacy = \"c0ffee\"\n").unwrap();
-        let error = format!("{:?}", Keys::load(&path).unwrap_err());
-        assert!(!error.contains("c0ffee"), "{error}");
+        let error = Keys::load(&path).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("c0ffee"), "{error}");
+        assert!(error.to_string().contains("line 2"), "{error}");
     }
 }
