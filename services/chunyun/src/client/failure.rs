@@ -35,10 +35,17 @@ pub enum ClientError {
     Argument(#[from] domain::Invalid),
     /// The fleet refused or failed.
     #[error("{}", describe(.0))]
-    Call(#[from] Status),
+    Call(Status),
     /// The answer lacks what it must have.
     #[error("the gateway's answer lacks {0}")]
     Incomplete(&'static str),
+}
+
+// By hand: a source would be printed once more behind what `describe` says of it.
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        Self::Call(status)
+    }
 }
 
 impl ClientError {

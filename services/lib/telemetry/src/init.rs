@@ -1,4 +1,5 @@
 use std::fmt;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use axum::Router;
@@ -72,7 +73,9 @@ pub fn init(options: &TelemetryOptions, service: &str, version: &str) -> Result<
 
 fn logs(options: &TelemetryOptions) -> Result<Box<dyn Layer<Subscriber> + Send + Sync>, TelemetryError> {
     let filter = EnvFilter::try_new(&options.log_filter)?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for terminals, not for files and collectors.
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     Ok(match options.log_format {
         LogFormat::Plain => layer.with_filter(filter).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
