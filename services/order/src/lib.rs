@@ -11,10 +11,8 @@ mod error;
 mod grpc;
 pub mod inventory;
 mod metrics;
-pub mod order;
 pub mod rules;
 mod shards;
-pub mod state;
 pub mod store;
 #[cfg(test)]
 mod test_databases;
@@ -43,6 +41,7 @@ use crate::watch::Watchers;
 
 pub use config::Options;
 pub use error::Error;
+pub use order_saga::{order, state};
 pub use shards::Shards;
 
 /// What the order service needs.

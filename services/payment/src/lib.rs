@@ -14,7 +14,6 @@ mod metrics;
 mod orders;
 mod provider;
 mod reconcile;
-mod state;
 mod store;
 #[cfg(test)]
 mod test_databases;
@@ -29,6 +28,7 @@ use rpc::{Clock, Component, Limits, Link};
 use secrecy::SecretString;
 use serde::Deserialize;
 use storage::{DatabaseUrl, OpenError};
+use trade as state;
 
 pub use http::CALLBACK_PATH;
 

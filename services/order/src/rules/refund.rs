@@ -1,6 +1,7 @@
 //! What is kept of a ticket that is given back (RULES: Refund).
 
 use domain::{Money, Time};
+use order_saga::order::Changed;
 use policy::RefundPolicy;
 
 /// A ticket about to be given back.
@@ -16,17 +17,6 @@ pub struct Return {
     pub operator_caused: bool,
     /// How it was changed before, if it was.
     pub changed: Option<Changed>,
-}
-
-/// What a change before leaves behind for the fee.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Changed {
-    /// Departure of the ticket it was changed from.
-    pub from_departs_at: Time,
-    /// When it was changed.
-    pub at: Time,
-    /// Whether the travel date is within a rush period, and the one before was not.
-    pub into_rush: bool,
 }
 
 /// The train has left the passenger's station: nothing can be given back.

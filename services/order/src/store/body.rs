@@ -4,8 +4,8 @@ use domain::{HoldId, Interval, Money, SeatClass, Time};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use crate::order::Changed;
 use crate::order::{Leg, Order, Place, Refund, RefundCause, RefundState, Seats, Trade, TradeState};
-use crate::rules::refund::Changed;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Body {

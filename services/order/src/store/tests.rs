@@ -1,12 +1,14 @@
 //! One suite for every engine.
 
+mod template;
+
 use domain::{Channel, HoldId, Interval, Money, Run};
 
 use super::*;
 use crate::order::{EndReason, Phase, Seats, TicketState, TradeState};
-use crate::state::tests::order as template;
 use crate::state::{Event, Terms, TradeNews, step};
 use crate::test_databases::{TestStore, stores};
+use template::template;
 
 const NOW: Time = Time::from_millis(1_800_000_000_000);
 const HOUR: i64 = 3_600_000;

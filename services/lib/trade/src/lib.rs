@@ -358,5 +358,4 @@ pub fn backoff_ms(checks: u32, first_ms: u32, most_ms: u32) -> i64 {
 }
 
 #[cfg(test)]
-#[path = "state/tests.rs"]
 mod tests;

@@ -6,7 +6,7 @@
 mod effects;
 mod money;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use domain::{HoldId, Money, Time};
 

@@ -12,7 +12,7 @@ const MINUTE: i64 = 60_000;
 const FARE: Money = Money::yuan(100);
 
 /// An order of two passengers on so many legs, 100 yuan a ticket, right after it was recorded.
-pub(crate) fn order(legs: u8) -> Order {
+fn order(legs: u8) -> Order {
     let id = OrderId::from_u128(7);
     let run = Run::first("G71".parse().unwrap(), "2027-01-20".parse().unwrap());
     let leg = |leg: u8| Leg {

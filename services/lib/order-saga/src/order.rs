@@ -2,8 +2,6 @@
 
 use domain::{AccountId, Channel, HoldId, Interval, Money, OrderId, PassengerKind, Run, SeatClass, Time};
 
-use crate::rules::refund::Changed;
-
 /// An order of one account. Names and documents are in it sealed only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -232,6 +230,17 @@ pub struct Ticket {
     pub student_year: Option<i64>,
     /// How it was changed before.
     pub changed: Option<Changed>,
+}
+
+/// What a change leaves behind for the fee of giving the ticket back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Departure of the ticket it was changed from.
+    pub from_departs_at: Time,
+    /// When it was changed.
+    pub at: Time,
+    /// Whether the travel date is within a rush period, and the one before was not.
+    pub into_rush: bool,
 }
 
 /// Where a ticket stands.
