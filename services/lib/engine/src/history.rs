@@ -1,8 +1,8 @@
-//! What the journal holds of a run and of a slot, in the words of an owner.
+//! What the journal holds of a run, in the words of an owner.
 
 use std::collections::BTreeSet;
 
-use domain::{Run, ServiceDate, SlotId};
+use domain::{Run, ServiceDate};
 use journal::{Journal, JournalError};
 use journal_encoding::v1;
 use ownership::{Stored, Version};
@@ -38,24 +38,6 @@ pub(crate) async fn load(
             if runs_in(&batch.payload)?.contains(run) {
                 batches.push((Version(batch.version), batch.payload));
             }
-        }
-    }
-}
-
-/// The runs a slot has anything of: those a checkpoint stands for, and those of the batches since.
-pub(crate) async fn runs_of(journal: &dyn Journal, slot: SlotId) -> Result<Vec<Run>, JournalError> {
-    let mut runs = BTreeSet::new();
-    let mut version = 0;
-    if let Some(checkpoint) = journal.latest_checkpoint(slot).await? {
-        version = checkpoint.version;
-        runs.extend(checkpoint.snapshots.into_iter().map(|snapshot| snapshot.run));
-    }
-    loop {
-        let read = journal.read_feed(slot, version, FEED_BATCHES).await?;
-        let Some(last) = read.last() else { return Ok(runs.into_iter().collect()) };
-        version = last.version;
-        for batch in read {
-            runs.extend(runs_in(&batch.payload)?);
         }
     }
 }

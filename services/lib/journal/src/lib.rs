@@ -43,7 +43,7 @@ pub use types::{
 };
 
 use async_trait::async_trait;
-use domain::{Run, SlotId};
+use domain::{Run, SlotId, Time};
 
 /// The journal as its users see it. All implementations answer the same to the same calls.
 ///
@@ -137,6 +137,25 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`JournalError::NoCheckpoint`] when there is none at that version.
     async fn purge(&self, slot: SlotId, up_to_version: u64) -> Result<u64, JournalError>;
+
+    /// The runs a slot has anything of, purged or not, in order of their names.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    async fn runs_of(&self, slot: SlotId) -> Result<Vec<Run>, JournalError>;
+
+    /// The runs of a slot with batches that no snapshot includes: what keeps its next checkpoint back.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    async fn runs_without_snapshot(&self, slot: SlotId) -> Result<Vec<Run>, JournalError>;
+
+    /// What may be purged: each slot with a checkpoint whose last batch was committed before a moment, and the version of
+    /// the newest such checkpoint.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    async fn purgeable(&self, committed_before: Time) -> Result<Vec<(SlotId, u64)>, JournalError>;
 
     /// Waits for what is under way and closes every connection. Later calls fail.
     async fn close(&self);

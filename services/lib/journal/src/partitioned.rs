@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{Run, SlotId};
+use domain::{Run, SlotId, Time};
 use futures::future::{join_all, try_join_all};
 
 use crate::cluster::{PARTITIONS, partition};
@@ -159,6 +159,21 @@ impl Journal for PartitionedJournal {
 
     async fn purge(&self, slot: SlotId, up_to_version: u64) -> Result<u64, JournalError> {
         self.cluster(slot).purge(slot, up_to_version).await
+    }
+
+    async fn runs_of(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+        self.cluster(slot).runs_of(slot).await
+    }
+
+    async fn runs_without_snapshot(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+        self.cluster(slot).runs_without_snapshot(slot).await
+    }
+
+    async fn purgeable(&self, committed_before: Time) -> Result<Vec<(SlotId, u64)>, JournalError> {
+        let asked = self.clusters.iter().map(|cluster| cluster.purgeable(committed_before));
+        let mut found = try_join_all(asked).await?.concat();
+        found.sort_unstable();
+        Ok(found)
     }
 
     async fn close(&self) {

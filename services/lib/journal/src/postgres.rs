@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Run, SlotId};
+use domain::{Run, SlotId, Time};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use storage::OpenOptions;
@@ -160,7 +160,14 @@ impl Journal for PostgresJournal {
 
     async fn purge(&self, slot: SlotId, up_to_version: u64) -> Result<u64, JournalError> {
         let mut connection = self.pool.acquire().await?;
-        let marked = self.within(steps::begin_purge(&mut connection, slot, up_to_version)).await;
+        let marked = self
+            .within(async {
+                let mut transaction = connection.begin().await?;
+                steps::begin_purge(&mut transaction, slot, up_to_version).await?;
+                transaction.commit().await?;
+                Ok(())
+            })
+            .await;
         settle(connection, marked)?;
         let mut deleted = 0;
         loop {
@@ -179,6 +186,24 @@ impl Journal for PostgresJournal {
                 return Ok(deleted);
             }
         }
+    }
+
+    async fn runs_of(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let runs = self.within(steps::runs_of(&mut connection, slot)).await;
+        settle(connection, runs)
+    }
+
+    async fn runs_without_snapshot(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let runs = self.within(steps::runs_without_snapshot(&mut connection, slot)).await;
+        settle(connection, runs)
+    }
+
+    async fn purgeable(&self, committed_before: Time) -> Result<Vec<(SlotId, u64)>, JournalError> {
+        let mut connection = self.pool.acquire().await?;
+        let found = self.within(steps::purgeable(&mut connection, committed_before)).await;
+        settle(connection, found)
     }
 
     async fn close(&self) {

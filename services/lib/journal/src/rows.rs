@@ -135,6 +135,11 @@ pub(crate) fn all_unknown(appends: &[SlotAppend], error: JournalError) -> Vec<Ap
     appends.iter().map(|_| AppendOutcome::Unknown { error: error.clone() }).collect()
 }
 
+/// The run of a column.
+pub(crate) fn run(name: &str) -> Result<Run, JournalError> {
+    name.parse().map_err(|_| JournalError::Corrupt(format!("a run {name:?}")))
+}
+
 /// The slot of a column.
 pub(crate) fn slot(column: i32) -> Result<SlotId, JournalError> {
     u16::try_from(column)

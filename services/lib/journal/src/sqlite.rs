@@ -156,6 +156,18 @@ impl Journal for SqliteJournal {
         }
     }
 
+    async fn runs_of(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+        steps::runs_of(&mut *self.database.readers().acquire().await?, slot).await
+    }
+
+    async fn runs_without_snapshot(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+        steps::runs_without_snapshot(&mut *self.database.readers().acquire().await?, slot).await
+    }
+
+    async fn purgeable(&self, committed_before: Time) -> Result<Vec<(SlotId, u64)>, JournalError> {
+        steps::purgeable(&mut *self.database.readers().acquire().await?, committed_before).await
+    }
+
     async fn close(&self) {
         self.writer.shutdown().await;
         self.database.close().await;

@@ -4,7 +4,7 @@ macro_rules! steps {
     ($(#[$doc:meta])* $engine:ident, $connection:ty) => {
         $(#[$doc])*
         pub(crate) mod $engine {
-            use domain::{Run, SlotId};
+            use domain::{Run, SlotId, Time};
 
             use crate::rows::{self, BatchRow, SnapshotRow, number, number_column, slot_column};
             use crate::{Checkpoint, FeedBatch, JournalError, RunHistory, Snapshot, SnapshotName};
@@ -257,7 +257,8 @@ macro_rules! steps {
                 .transpose()
             }
 
-            /// Marks the prefix as purged, before anything is deleted: a reader of a half-purged prefix is told.
+            /// Marks the prefix as purged, before anything is deleted: a reader of a half-purged prefix is told. Earlier
+            /// checkpoints stand for nothing any more. In a transaction.
             pub(crate) async fn begin_purge(
                 connection: &mut $connection,
                 slot: SlotId,
@@ -266,11 +267,16 @@ macro_rules! steps {
                 let marked = sqlx::query("UPDATE checkpoint SET purged = true WHERE slot = $1 AND version = $2")
                     .bind(slot_column(slot))
                     .bind(number_column(version))
-                    .execute(connection)
+                    .execute(&mut *connection)
                     .await?;
                 if marked.rows_affected() == 0 {
                     return Err(JournalError::NoCheckpoint { slot, version });
                 }
+                sqlx::query("DELETE FROM checkpoint WHERE slot = $1 AND version < $2")
+                    .bind(slot_column(slot))
+                    .bind(number_column(version))
+                    .execute(connection)
+                    .await?;
                 Ok(())
             }
 
@@ -302,6 +308,71 @@ macro_rules! steps {
                     .execute(connection)
                     .await?;
                 Ok(deleted.rows_affected())
+            }
+
+            /// The runs a slot has anything of, in order of their names. Steps from run to run in the index instead of reading
+            /// an entry for every batch.
+            pub(crate) async fn runs_of(connection: &mut $connection, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+                let names: Vec<String> = sqlx::query_scalar(
+                    "WITH RECURSIVE indexed (run) AS (
+                         SELECT min(run) FROM slot_index WHERE slot = $1
+                         UNION ALL
+                         SELECT (SELECT min(entry.run) FROM slot_index AS entry
+                                 WHERE entry.slot = $1 AND entry.run > indexed.run)
+                         FROM indexed WHERE indexed.run IS NOT NULL
+                     )
+                     SELECT run FROM indexed WHERE run IS NOT NULL
+                     UNION SELECT run FROM run_snapshot WHERE slot = $1
+                     ORDER BY run",
+                )
+                .bind(slot_column(slot))
+                .fetch_all(connection)
+                .await?;
+                names.iter().map(|name| rows::run(name)).collect()
+            }
+
+            /// The runs of a slot that have batches after their newest snapshot.
+            pub(crate) async fn runs_without_snapshot(
+                connection: &mut $connection,
+                slot: SlotId,
+            ) -> Result<Vec<Run>, JournalError> {
+                let names: Vec<String> = sqlx::query_scalar(
+                    "WITH RECURSIVE indexed (run) AS (
+                         SELECT min(run) FROM slot_index WHERE slot = $1
+                         UNION ALL
+                         SELECT (SELECT min(entry.run) FROM slot_index AS entry
+                                 WHERE entry.slot = $1 AND entry.run > indexed.run)
+                         FROM indexed WHERE indexed.run IS NOT NULL
+                     )
+                     SELECT run FROM indexed
+                     WHERE run IS NOT NULL
+                       AND (SELECT max(entry.version) FROM slot_index AS entry
+                            WHERE entry.slot = $1 AND entry.run = indexed.run)
+                         > (SELECT coalesce(max(snapshot.version), 0) FROM run_snapshot AS snapshot
+                            WHERE snapshot.slot = $1 AND snapshot.run = indexed.run)
+                     ORDER BY run",
+                )
+                .bind(slot_column(slot))
+                .fetch_all(connection)
+                .await?;
+                names.iter().map(|name| rows::run(name)).collect()
+            }
+
+            /// The slots with a checkpoint whose batches are there and older than a moment, with the newest such checkpoint.
+            /// A purge deletes the batch of the checkpoint itself last, so one that was interrupted is found again.
+            pub(crate) async fn purgeable(
+                connection: &mut $connection,
+                committed_before: Time,
+            ) -> Result<Vec<(SlotId, u64)>, JournalError> {
+                let found: Vec<(i32, i64)> = sqlx::query_as(
+                    "SELECT checkpoint.slot, max(checkpoint.version) FROM checkpoint
+                     JOIN slot_batch AS batch ON batch.slot = checkpoint.slot AND batch.version = checkpoint.version
+                     WHERE batch.time_ms < $1 GROUP BY checkpoint.slot ORDER BY checkpoint.slot",
+                )
+                .bind(committed_before.millis())
+                .fetch_all(connection)
+                .await?;
+                found.into_iter().map(|(slot, version)| Ok((rows::slot(slot)?, number(version)?))).collect()
             }
 
             /// Makes the heads of a new journal, or checks that an old one was made for the same slots. In a transaction.

@@ -17,6 +17,7 @@ mod limits;
 mod message;
 mod owner;
 mod protocol;
+mod rebuild;
 mod shared;
 mod slot;
 mod timers;
@@ -31,3 +32,4 @@ pub use message::{
 };
 pub use owner::{Occupancy, Owner};
 pub use protocol::{Protocol, Sound};
+pub use rebuild::rebuild;

@@ -184,7 +184,7 @@ impl Lane {
     pub(super) fn list(&mut self, slot: SlotId, epoch: Epoch) {
         let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
         self.under_way.push(Box::pin(async move {
-            let runs = within(timeout, "list of runs", history::runs_of(&*journal, slot)).await;
+            let runs = within(timeout, "list of runs", journal.runs_of(slot)).await;
             Done::Input(Box::new(Input::Listed { slot, epoch, runs }))
         }));
     }

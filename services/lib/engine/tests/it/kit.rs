@@ -209,6 +209,19 @@ impl Journal for FaultyJournal {
         self.inner.purge(slot, up_to_version).await
     }
 
+    async fn runs_of(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+        self.pass().await?;
+        self.inner.runs_of(slot).await
+    }
+
+    async fn runs_without_snapshot(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
+        self.inner.runs_without_snapshot(slot).await
+    }
+
+    async fn purgeable(&self, committed_before: Time) -> Result<Vec<(SlotId, u64)>, JournalError> {
+        self.inner.purgeable(committed_before).await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

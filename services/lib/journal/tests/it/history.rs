@@ -14,6 +14,8 @@ on_every_backend! {
     a_checkpoint_waits_for_every_runs_snapshot,
     only_what_lies_behind_a_checkpoint_is_purged,
     a_purged_run_is_loaded_from_its_snapshot,
+    the_runs_of_a_slot_are_known_before_and_after_a_purge,
+    what_is_old_and_behind_a_checkpoint_may_be_purged,
 }
 
 const SLOT: u16 = 321;
@@ -176,5 +178,57 @@ async fn a_purged_run_is_loaded_from_its_snapshot(backend: &Backend) {
     assert_eq!((next.version, next.snapshots.len()), (6, 3));
     assert_eq!(journal.purge(stream, 6).await.unwrap(), 2);
     assert_eq!(versions(&journal.load_run(&runs[1]).await.unwrap()), (Some(4), vec![]));
+    journal.close().await;
+}
+
+async fn the_runs_of_a_slot_are_known_before_and_after_a_purge(backend: &Backend) {
+    let journal = backend.journal().await;
+    let stream = slot(SLOT);
+    // In order of their names, as text.
+    let mut runs = runs_of(stream, 12);
+    runs.sort_unstable_by_key(Run::to_string);
+    assert_eq!(journal.runs_of(stream).await.unwrap(), []);
+    let head = claim(&*journal, stream, "a").await;
+    let head = append_all(&*journal, head, &runs, &["3", "0", "03", "7", "3"]).await;
+    let neighbour = claim(&*journal, slot(SLOT + 1), "a").await;
+    must_commit(&*journal, batch(slot(SLOT + 1), neighbour, "x", &runs_of(slot(SLOT + 1), 2))).await;
+    let named = |places: &[usize]| places.iter().map(|place| runs[*place]).collect::<Vec<_>>();
+    assert_eq!(journal.runs_of(stream).await.unwrap(), named(&[0, 3, 7]));
+
+    assert_eq!(journal.runs_without_snapshot(stream).await.unwrap(), named(&[0, 3, 7]));
+    journal.put_snapshot(&snapshot(runs[0], 2)).await.unwrap();
+    journal.put_snapshot(&snapshot(runs[3], 5)).await.unwrap();
+    assert_eq!(journal.runs_without_snapshot(stream).await.unwrap(), named(&[0, 7]), "run 0 went on in version 3");
+    journal.put_snapshot(&snapshot(runs[0], 3)).await.unwrap();
+    journal.put_snapshot(&snapshot(runs[7], 4)).await.unwrap();
+    assert_eq!(journal.runs_without_snapshot(stream).await.unwrap(), []);
+
+    assert_eq!(journal.checkpoint(stream).await.unwrap().unwrap().version, 5);
+    journal.purge(stream, 5).await.unwrap();
+    append_all(&*journal, head, &runs, &["9"]).await;
+    assert_eq!(journal.runs_of(stream).await.unwrap(), named(&[0, 3, 7, 9]), "purged ones stand in their snapshots");
+    journal.close().await;
+}
+
+async fn what_is_old_and_behind_a_checkpoint_may_be_purged(backend: &Backend) {
+    let journal = backend.journal().await;
+    let (one, other) = (slot(SLOT), slot(SLOT + 1));
+    for stream in [one, other] {
+        let head = claim(&*journal, stream, "a").await;
+        let run = runs_of(stream, 1)[0];
+        let (head, _) = must_commit(&*journal, batch(stream, head, "x", &[run])).await;
+        must_commit(&*journal, batch(stream, head, "y", &[run])).await;
+        journal.put_snapshot(&snapshot(run, 2)).await.unwrap();
+    }
+    let committed = journal.read_feed(one, 1, 1).await.unwrap()[0].time;
+    let long_after = committed.plus_millis(3_600_000);
+    assert_eq!(journal.purgeable(long_after).await.unwrap(), [], "nothing has a checkpoint");
+    for stream in [one, other] {
+        journal.checkpoint(stream).await.unwrap();
+    }
+    assert_eq!(journal.purgeable(committed).await.unwrap(), [], "nothing is older than that");
+    assert_eq!(journal.purgeable(long_after).await.unwrap(), [(one, 2), (other, 2)]);
+    journal.purge(one, 2).await.unwrap();
+    assert_eq!(journal.purgeable(long_after).await.unwrap(), [(other, 2)], "what is gone is not named again");
     journal.close().await;
 }

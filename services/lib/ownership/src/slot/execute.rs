@@ -1,9 +1,8 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use domain::{Run, Time};
 
 use super::{Entry, LOAD_PAUSE_MS, Live, Slot, TIMERS_PER_TICK, overloaded};
 use crate::batch::Gated;
+use crate::rebuild::guarded;
 use crate::shared::Shared;
 use crate::{
     Action, Aggregate, Broken, Context, Execution, Failure, Now, Outcome, Protocol, Request, SnapshotOfRun, Version,
@@ -253,18 +252,6 @@ impl<A: Aggregate> Live<A> {
         self.records_since_check = 0;
         self.aggregate.check()
     }
-}
-
-/// Runs code of the aggregate; a panic is a broken invariant of its run, and of nothing else.
-pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Broken>) -> Result<T, Broken> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let message = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "panicked".to_owned());
-        Err(Broken { id: "panic", message })
-    })
 }
 
 /// Timers and lists wait so long after the journal gave no answer.

@@ -1,10 +1,11 @@
 use domain::{Run, Time};
 
 use super::commit::Doubt;
-use super::execute::{guarded, pause_after_failure};
+use super::execute::pause_after_failure;
 use super::{Entry, Live, Slot};
+use crate::rebuild::rebuild;
 use crate::shared::Shared;
-use crate::{Action, Aggregate, Broken, Failure, Now, Protocol, Request, Stored, Ticket, Version};
+use crate::{Action, Aggregate, Failure, Now, Protocol, Request, Stored, Ticket, Version};
 
 impl<A: Aggregate, R> Slot<A, R> {
     /// The journal has given a run, or nothing.
@@ -36,7 +37,7 @@ impl<A: Aggregate, R> Slot<A, R> {
             return;
         }
         let used_snapshot = stored.snapshot.is_some();
-        match guarded(|| rebuild::<A>(run, &stored)) {
+        match rebuild::<A>(run, &stored) {
             Ok((aggregate, since_snapshot)) => {
                 self.loading -= 1;
                 self.take_in::<P>(now, run, aggregate, newest.unwrap_or_default(), since_snapshot, shared);
@@ -127,20 +128,4 @@ impl<A: Aggregate, R> Slot<A, R> {
             shared.actions.push(Action::Snapshot(live.take_snapshot(*run)));
         }
     }
-}
-
-/// The state of a run from what the journal holds, and how many batches came after its snapshot.
-fn rebuild<A: Aggregate>(run: Run, stored: &Stored) -> Result<(A, u32), Broken> {
-    let damaged = |error: crate::Damaged| Broken { id: "I6", message: error.to_string() };
-    let mut aggregate = match &stored.snapshot {
-        Some((_, payload)) => A::restore(run, payload).map_err(damaged)?,
-        None => A::new(run),
-    };
-    let mut since_snapshot = 0;
-    let from = stored.snapshot.as_ref().map(|(version, _)| *version);
-    for (version, payload) in stored.batches.iter().filter(|(version, _)| Some(*version) > from) {
-        aggregate.replay(*version, payload).map_err(damaged)?;
-        since_snapshot += 1;
-    }
-    Ok((aggregate, since_snapshot))
 }
