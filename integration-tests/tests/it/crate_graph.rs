@@ -7,8 +7,18 @@ use serde_json::Value;
 
 const SERVICES: [&str; 7] = ["gateway", "query", "inventory-shard", "order", "payment", "waitlist", "sandbox-provider"];
 /// Crates that decide: nothing in their graph may do I/O or run tasks.
-const PURE: [&str; 9] =
-    ["domain", "inventory", "ownership", "train-date", "ring", "policy", "journal-encoding", "order-saga", "trade"];
+const PURE: [&str; 10] = [
+    "domain",
+    "inventory",
+    "ownership",
+    "train-date",
+    "ring",
+    "membership",
+    "policy",
+    "journal-encoding",
+    "order-saga",
+    "trade",
+];
 const IMPURE: [&str; 7] = ["tokio", "tonic", "sqlx", "hyper", "reqwest", "redis", "tracing"];
 
 /// Direct dependencies of every crate of the workspace, build and test dependencies left out.

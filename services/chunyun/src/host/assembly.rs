@@ -33,7 +33,7 @@ impl Assembly {
     pub fn new(setup: Setup, callbacks: SocketAddr) -> Result<Self, HostError> {
         let switchboard = Switchboard::new();
         let shards = &setup.config.shards;
-        let list = FixedList::new(shards).map_err(|error| wrong("shards.list", error))?;
+        let list = FixedList::new(&shards.list).map_err(|error| wrong("shards.list", error))?;
         let discovery: Arc<dyn Discovery> = Arc::new(list);
         let router = ShardRouter::new(shards, &*discovery, &switchboard).map_err(|error| wrong("shards", error))?;
         Ok(Self { setup, switchboard, discovery, router, clock: Arc::new(SystemClock), callbacks })

@@ -7,7 +7,7 @@ use ::policy::{BadPolicy, Policy};
 use ::timetable::{LoadError, Timetable};
 use ring::{Member, ShardId};
 use rpc::Running;
-use shard_client::{ShardOptions, ShardsOptions};
+use shard_client::{ListedShard, ShardsOptions};
 use tokio::net::TcpListener;
 
 use super::assembly::Assembly;
@@ -230,8 +230,8 @@ impl Fleet {
 }
 
 /// A shard of this process.
-fn in_process(ordinal: u16) -> ShardOptions {
-    ShardOptions { name: ShardId::numbered(ordinal).to_string(), address: None, weight: Member::WEIGHT_ORDINARY }
+fn in_process(ordinal: u16) -> ListedShard {
+    ListedShard { name: ShardId::numbered(ordinal).to_string(), address: None, weight: Member::WEIGHT_ORDINARY }
 }
 
 /// Listens on an address.

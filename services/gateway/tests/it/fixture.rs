@@ -75,7 +75,7 @@ pub async fn gateway_with(options: Options) -> Gateway {
     let clock = ManualClock::at(MORNING);
     let issuer = TokenIssuer::new(&[1; 32], "https://tokens.test", "chunyun");
     let timetable = Arc::new(Timetable::sample());
-    let discovery = FixedList::new(&shards).unwrap();
+    let discovery = FixedList::new(&shards.list).unwrap();
     let dependencies = Dependencies {
         timetable: Arc::clone(&timetable),
         policy: Arc::new(Policy::default()),

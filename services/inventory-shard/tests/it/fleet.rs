@@ -11,7 +11,7 @@ use proto::inventory::v1::*;
 use proto::journal::v1 as plan;
 use ring::ShardId;
 use rpc::{Clock, Failure, Running, Switchboard, SystemClock};
-use shard_client::{Discovery, FixedList, Membership, ShardClient, ShardOptions, ShardRouter, ShardsOptions};
+use shard_client::{Discovery, FixedList, ListedShard, Membership, ShardClient, ShardRouter, ShardsOptions};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -34,9 +34,9 @@ impl Fleet {
         let clusters = [ClusterConfig::whole(storage::DatabaseUrl::sqlite(directory.path().join("journal.db")))];
         journal::create(&clusters).await.unwrap();
         let journal = journal::open(&clusters).await.unwrap();
-        let member = |number| ShardOptions { name: ShardId::numbered(number).to_string(), address: None, weight: 100 };
+        let member = |number| ListedShard { name: ShardId::numbered(number).to_string(), address: None, weight: 100 };
         let options = ShardsOptions { list: vec![member(0), member(1)], ..ShardsOptions::default() };
-        let listed = FixedList::new(&options).unwrap().watch().borrow().clone();
+        let listed = FixedList::new(&options.list).unwrap().watch().borrow().clone();
         let discovery = Arc::new(Memberships(watch::Sender::new(listed)));
         let switchboard = Switchboard::new();
         let router = ShardRouter::new(&options, &*discovery, &switchboard).unwrap();

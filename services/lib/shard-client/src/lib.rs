@@ -5,16 +5,15 @@
 //! the retry budget lasts. Every call to a shard is safe to repeat, because its ids are the caller's. [`HoldLines`] sends
 //! holds over one long-lived stream per shard instead, many in one message, and falls back to unary calls.
 
-mod discovery;
 mod hold_lines;
 mod line;
 mod options;
 mod retry;
 mod router;
 
-pub use discovery::{Discovery, FixedList, Membership};
+pub use discovery::{Discovery, FixedList, ListedShard, Membership};
 pub use hold_lines::{HoldLines, HoldLinesDriver};
-pub use options::{RetryOptions, ShardOptions, ShardsOptions};
+pub use options::{RetryOptions, ShardsOptions};
 pub use router::{RouterError, ShardRouter};
 
 /// The generated client of a shard.

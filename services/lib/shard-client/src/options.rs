@@ -1,36 +1,19 @@
+use discovery::ListedShard;
 use domain::Invalid;
 use ring::Member;
 use rpc::LinkOptions;
 use serde::Deserialize;
 
-/// The shards of a fleet, as a fixed list.
+/// The shards of a fleet, and how they are called.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShardsOptions {
-    /// The shards.
-    pub list: Vec<ShardOptions>,
+    /// The shards: all there will be, or those that a fleet with discovery starts with.
+    pub list: Vec<ListedShard>,
     /// How links connect.
     pub link: LinkOptions,
     /// How calls are tried again.
     pub retry: RetryOptions,
-}
-
-/// One shard.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ShardOptions {
-    /// Its stable identity, such as `inventory-shard-0`.
-    pub name: String,
-    /// Where it is, such as `http://inventory-shard-0.inventory:7000`; none when it runs in this process.
-    #[serde(default)]
-    pub address: Option<String>,
-    /// Its share relative to the others'; 100 is ordinary.
-    #[serde(default = "ordinary")]
-    pub weight: u32,
-}
-
-fn ordinary() -> u32 {
-    Member::WEIGHT_ORDINARY
 }
 
 /// How calls that found a shard unavailable are tried again.
@@ -58,7 +41,7 @@ impl Default for RetryOptions {
 impl Default for ShardsOptions {
     /// Four shards in this process.
     fn default() -> Self {
-        let shard = |ordinal| ShardOptions {
+        let shard = |ordinal| ListedShard {
             name: ring::ShardId::numbered(ordinal).to_string(),
             address: None,
             weight: Member::WEIGHT_ORDINARY,

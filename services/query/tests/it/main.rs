@@ -15,7 +15,7 @@ use query::{Dependencies, Options, build};
 use ring::ShardId;
 use rpc::{Failure, Link, Running, Switchboard, SystemClock};
 use shard::{FakeShard, board};
-use shard_client::{FixedList, ShardOptions, ShardRouter, ShardsOptions};
+use shard_client::{FixedList, ListedShard, ShardRouter, ShardsOptions};
 use timetable::Timetable;
 use tonic::Code;
 
@@ -33,8 +33,8 @@ impl Fleet {
         let switchboard = Switchboard::new();
         let mut started = Vec::new();
         // A ring has at least one member; one that does not run sends nothing.
-        let list: Vec<ShardOptions> = (0..shards.max(1) as u16)
-            .map(|number| ShardOptions { name: ShardId::numbered(number).to_string(), address: None, weight: 100 })
+        let list: Vec<ListedShard> = (0..shards.max(1) as u16)
+            .map(|number| ListedShard { name: ShardId::numbered(number).to_string(), address: None, weight: 100 })
             .collect();
         for member in &list[..shards] {
             let shard = FakeShard::default();
@@ -43,7 +43,7 @@ impl Fleet {
             started.push((shard, running));
         }
         let options = ShardsOptions { list, ..ShardsOptions::default() };
-        let router = ShardRouter::new(&options, &FixedList::new(&options).unwrap(), &switchboard).unwrap();
+        let router = ShardRouter::new(&options, &FixedList::new(&options.list).unwrap(), &switchboard).unwrap();
         let dependencies =
             Dependencies { timetable: Arc::new(Timetable::sample()), shards: router, clock: Arc::new(SystemClock) };
         let query = build(Options::default(), dependencies).unwrap().start().await;

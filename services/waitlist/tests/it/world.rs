@@ -12,7 +12,7 @@ use proto::waitlist::v1::EntryState;
 use proto::waitlist::v1::waitlist_service_client::WaitlistServiceClient;
 use rpc::clock::ManualClock;
 use rpc::{Failure, Link, Running, Switchboard};
-use shard_client::{FixedList, ShardOptions, ShardRouter, ShardsOptions};
+use shard_client::{FixedList, ListedShard, ShardRouter, ShardsOptions};
 use storage::{Database, DatabaseUrl, OpenOptions};
 use timetable::Timetable;
 use waitlist::{Dependencies, Options, build};
@@ -57,7 +57,7 @@ impl World {
     }
 
     pub async fn start(&mut self) {
-        let member = ShardOptions { name: "inventory-shard-0".into(), address: None, weight: 100 };
+        let member = ListedShard { name: "inventory-shard-0".into(), address: None, weight: 100 };
         let mut shards = ShardsOptions { list: vec![member], ..ShardsOptions::default() };
         // What stays unavailable is the waitlist's own to try again.
         shards.retry.attempts_max = 1;
@@ -66,7 +66,7 @@ impl World {
             database: self.database.clone(),
             timetable: Arc::new(Timetable::sample()),
             policy: Arc::new(Policy::default()),
-            shards: ShardRouter::new(&shards, &FixedList::new(&shards).unwrap(), &self.switchboard).unwrap(),
+            shards: ShardRouter::new(&shards, &FixedList::new(&shards.list).unwrap(), &self.switchboard).unwrap(),
             orders: self.switchboard.link("order"),
             clock: Arc::new(self.clock.clone()),
             vault: Arc::new(DocumentVault::new(1, vec![(1, key("1a"))], key("2b")).unwrap()),

@@ -92,7 +92,7 @@ pub struct Fleet {
 pub async fn fleet(retry: RetryOptions) -> Fleet {
     let options = ShardsOptions { retry, ..ShardsOptions::default() };
     let switchboard = Switchboard::new();
-    let discovery = FixedList::new(&options).unwrap();
+    let discovery = FixedList::new(&options.list).unwrap();
     let router = ShardRouter::new(&options, &discovery, &switchboard).unwrap();
     let mut fleet = Fleet { shards: Vec::new(), router, switchboard, running: Vec::new() };
     for ordinal in 0..4 {
