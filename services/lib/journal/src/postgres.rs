@@ -2,6 +2,7 @@
 //! interactive transaction that a frozen client could leave open.
 
 use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,6 +42,10 @@ impl PostgresJournal {
         Self { pool, clock: ServerClock::default(), answer_timeout }
     }
 
+    async fn lend(&self) -> Result<Lent, sqlx::Error> {
+        Ok(Lent(Some(self.pool.acquire().await?)))
+    }
+
     /// Waits for the answer to some statements, no longer than the time-out.
     async fn within<T>(&self, statements: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
         timeout(self.answer_timeout, statements).await.unwrap_or_else(|_| {
@@ -50,12 +55,41 @@ impl PostgresJournal {
     }
 }
 
-/// Gives a connection back, or closes it when it failed: what it has under way is unknown.
-fn settle<T>(mut connection: PoolConnection<Postgres>, answer: Result<T, JournalError>) -> Result<T, JournalError> {
-    if matches!(answer, Err(JournalError::Storage(_))) {
-        connection.close_on_drop();
+/// A connection that is closed unless its statement came to an end: given up half-way, by a time-out of the caller's too,
+/// what it has under way is unknown. The pool would ask it how it is before it takes it back, and wait for ever where the
+/// network is silently dead.
+struct Lent(Option<PoolConnection<Postgres>>);
+
+impl Lent {
+    /// Gives the connection back, or closes it when it failed.
+    fn settle<T>(mut self, answer: Result<T, JournalError>) -> Result<T, JournalError> {
+        if !matches!(answer, Err(JournalError::Storage(_))) {
+            drop(self.0.take());
+        }
+        answer
     }
-    answer
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_deref().expect("it is there until it is settled")
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_deref_mut().expect("it is there until it is settled")
+    }
 }
 
 /// Begins to read one state with several statements.
@@ -67,45 +101,45 @@ async fn begin_read(connection: &mut PgConnection) -> Result<Transaction<'_, Pos
 impl Journal for PostgresJournal {
     async fn append(&self, mut appends: Vec<SlotAppend>) -> Vec<AppendOutcome> {
         let advanced = check_appends(&mut appends);
-        let mut connection = match self.pool.acquire().await {
+        let mut connection = match self.lend().await {
             Ok(connection) => connection,
             Err(error) => return rows::all_unknown(&appends, error.into()),
         };
         let found = self.within(append(&mut connection, &self.clock, &appends, &advanced)).await;
-        match settle(connection, found) {
+        match connection.settle(found) {
             Ok(found) => rows::outcomes(&appends, &advanced, &found),
             Err(error) => rows::all_unknown(&appends, error),
         }
     }
 
     async fn claim(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<Claimed>, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let claimed = self.within(claim(&mut connection, &self.clock, slots, owner, nonce)).await;
-        in_order(slots, &settle(connection, claimed)?)
+        in_order(slots, &connection.settle(claimed)?)
     }
 
     async fn give_up(&self, slots: &[SlotEpoch]) -> Result<(), JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let given_up = self.within(give_up(&mut connection, slots)).await;
-        settle(connection, given_up)
+        connection.settle(given_up)
     }
 
     async fn heartbeat(&self, slots: &[SlotEpoch]) -> Result<Heartbeat, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let beat = self.within(heartbeat(&mut connection, &self.clock, slots)).await;
-        settle(connection, beat)
+        connection.settle(beat)
     }
 
     async fn heads(&self, slots: &[SlotId]) -> Result<Vec<Head>, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let heads = self.within(heads(&mut connection, slots)).await;
-        in_order(slots, &settle(connection, heads)?)
+        in_order(slots, &connection.settle(heads)?)
     }
 
     async fn feed_positions(&self, slots: &[SlotId]) -> Result<Vec<u64>, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let versions = self.within(versions(&mut connection)).await;
-        in_order(slots, &settle(connection, versions)?)
+        in_order(slots, &connection.settle(versions)?)
     }
 
     async fn read_feed(
@@ -114,13 +148,13 @@ impl Journal for PostgresJournal {
         after_version: u64,
         batches_max: u32,
     ) -> Result<Vec<FeedBatch>, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let batches = self.within(steps::read_feed(&mut connection, slot, after_version, batches_max)).await;
-        settle(connection, batches)
+        connection.settle(batches)
     }
 
     async fn load_run(&self, run: &Run) -> Result<RunHistory, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let history = self
             .within(async {
                 let mut transaction = begin_read(&mut connection).await?;
@@ -129,17 +163,17 @@ impl Journal for PostgresJournal {
                 Ok(history)
             })
             .await;
-        settle(connection, history)
+        connection.settle(history)
     }
 
     async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let put = self.within(steps::put_snapshot(&mut connection, snapshot)).await;
-        settle(connection, put)
+        connection.settle(put)
     }
 
     async fn checkpoint(&self, slot: SlotId) -> Result<Option<Checkpoint>, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let checkpoint = self
             .within(async {
                 // One state for all its reads: a snapshot that is replaced meanwhile fails the statement that deletes it.
@@ -149,17 +183,17 @@ impl Journal for PostgresJournal {
                 Ok(checkpoint)
             })
             .await;
-        settle(connection, checkpoint)
+        connection.settle(checkpoint)
     }
 
     async fn latest_checkpoint(&self, slot: SlotId) -> Result<Option<Checkpoint>, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let checkpoint = self.within(steps::latest_checkpoint(&mut connection, slot)).await;
-        settle(connection, checkpoint)
+        connection.settle(checkpoint)
     }
 
     async fn purge(&self, slot: SlotId, up_to_version: u64) -> Result<u64, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let marked = self
             .within(async {
                 let mut transaction = connection.begin().await?;
@@ -168,10 +202,10 @@ impl Journal for PostgresJournal {
                 Ok(())
             })
             .await;
-        settle(connection, marked)?;
+        connection.settle(marked)?;
         let mut deleted = 0;
         loop {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.lend().await?;
             let some = self
                 .within(async {
                     let mut transaction = connection.begin().await?;
@@ -180,7 +214,7 @@ impl Journal for PostgresJournal {
                     Ok(some)
                 })
                 .await;
-            let some = settle(connection, some)?;
+            let some = connection.settle(some)?;
             deleted += some;
             if some == 0 {
                 return Ok(deleted);
@@ -189,21 +223,21 @@ impl Journal for PostgresJournal {
     }
 
     async fn runs_of(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let runs = self.within(steps::runs_of(&mut connection, slot)).await;
-        settle(connection, runs)
+        connection.settle(runs)
     }
 
     async fn runs_without_snapshot(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let runs = self.within(steps::runs_without_snapshot(&mut connection, slot)).await;
-        settle(connection, runs)
+        connection.settle(runs)
     }
 
     async fn purgeable(&self, committed_before: Time) -> Result<Vec<(SlotId, u64)>, JournalError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.lend().await?;
         let found = self.within(steps::purgeable(&mut connection, committed_before)).await;
-        settle(connection, found)
+        connection.settle(found)
     }
 
     async fn close(&self) {

@@ -1,7 +1,7 @@
-//! A journal in a temporary directory, a train on sale, and a journal that can be made to fail.
+//! Journals of both engines, a train on sale, and a journal that can be made to fail.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,24 +15,92 @@ use journal::{
     AppendOutcome, Checkpoint, Claimed, ClusterConfig, FeedBatch, Head, Heartbeat, Journal, JournalError, RunHistory,
     SlotAppend, SlotEpoch, Snapshot,
 };
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use storage::DatabaseUrl;
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 pub const WAIT: Duration = Duration::from_secs(10);
 
-/// Creates a journal in a directory and opens it.
-pub async fn new_journal(directory: &Path) -> Arc<dyn Journal> {
-    journal::create(&[cluster(directory)]).await.unwrap();
-    open_journal(directory).await
+/// Where a test's journal is; gone when dropped, as far as it is a file.
+pub struct Backend {
+    clusters: [ClusterConfig; 1],
+    pub postgres_url: String,
+    _folder: Option<TempDir>,
 }
 
-pub async fn open_journal(directory: &Path) -> Arc<dyn Journal> {
-    journal::open(&[cluster(directory)]).await.unwrap()
+impl Backend {
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(folder.path().join("journal.db"));
+        Self { clusters: [ClusterConfig::whole(url)], postgres_url: String::new(), _folder: Some(folder) }
+    }
+
+    /// A new database on the server of `CHUNYUN_TEST_POSTGRES`; `None`, loudly, where there is none.
+    pub async fn postgres() -> Option<Self> {
+        let Ok(server) = std::env::var("CHUNYUN_TEST_POSTGRES") else {
+            eprintln!("SKIPPED the engine on postgres: CHUNYUN_TEST_POSTGRES is not set");
+            return None;
+        };
+        let postgres_url = new_database(&server).await;
+        Some(Self { clusters: [ClusterConfig::whole(postgres_url.parse().unwrap())], postgres_url, _folder: None })
+    }
+
+    /// Creates the journal and opens it.
+    pub async fn new_journal(&self) -> Arc<dyn Journal> {
+        journal::create(&self.clusters).await.unwrap();
+        self.open().await
+    }
+
+    pub async fn open(&self) -> Arc<dyn Journal> {
+        journal::open(&self.clusters).await.unwrap()
+    }
+
+    /// The journal, reached by another address of its server over so many connections.
+    pub async fn open_at(&self, address: SocketAddr, connections_max: u32) -> Arc<dyn Journal> {
+        let (user, rest) = self.postgres_url.split_once('@').unwrap();
+        let (_, database) = rest.split_once('/').unwrap();
+        let mut cluster = ClusterConfig::whole(format!("{user}@{address}/{database}").parse().unwrap());
+        cluster.options.acquire_timeout_ms = 300;
+        cluster.options.connections_max = connections_max;
+        journal::open(&[cluster]).await.unwrap()
+    }
+
+    /// The address of the Postgres server.
+    pub fn server(&self) -> SocketAddr {
+        let (_, rest) = self.postgres_url.split_once('@').unwrap();
+        rest.split_once('/').unwrap().0.parse().unwrap()
+    }
 }
 
-fn cluster(directory: &Path) -> ClusterConfig {
-    ClusterConfig::whole(DatabaseUrl::sqlite(directory.join("journal.db")))
+async fn new_database(server: &str) -> String {
+    let name = format!("engine_{:x}", rand::random::<u64>());
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    format!("{base}/{name}")
 }
+
+/// Runs a test of this module on every backend.
+macro_rules! on_every_backend {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&crate::kit::Backend::sqlite()).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(backend) = crate::kit::Backend::postgres().await {
+                    super::$name(&backend).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use on_every_backend;
 
 pub fn run(train: &str) -> Run {
     format!("{train}@2036-12-01").parse().unwrap()
@@ -106,6 +174,40 @@ pub async fn submit(engine: &EngineHandle, run: Run, command: Command) -> Result
 pub async fn free_seats(engine: &EngineHandle, run: Run) -> u16 {
     let look = |train: &inventory::TrainDate| train.free_count(SeatClass::Second, Interval::new(0, 3).unwrap());
     engine.read(run, WAIT, look).await.unwrap().value
+}
+
+/// Writes a record that no train-date can follow: a seat is given back that nobody has.
+pub async fn damage(journal: &Arc<dyn Journal>, run: Run) {
+    let claimed = journal.claim(&[run.slot()], "vandal", 1).await.unwrap().remove(0);
+    let release = Command::Release { hold: hold_id(7) };
+    let meta = inventory::CommandMeta::of(&release, claimed.time);
+    let mut batch = inventory::encoding::BatchWriter::new();
+    batch.push(&run, &meta, None, &[inventory::Event::Released { hold: hold_id(7) }]);
+    let append = SlotAppend {
+        slot: run.slot(),
+        expected: claimed.head,
+        batch_id: journal::BatchId::from_u128(1),
+        payload: batch.finish().into(),
+        runs: vec![run],
+    };
+    assert!(matches!(journal.append(vec![append]).await[..], [AppendOutcome::Committed { .. }]));
+}
+
+/// Two runs of one slot.
+pub fn neighbours() -> (Run, Run) {
+    let one = run("G1");
+    let other = (2..).map(|number| run(&format!("G{number}"))).find(|other| other.slot() == one.slot()).unwrap();
+    (one, other)
+}
+
+/// Waits until something is so.
+pub async fn wait_until(reached: impl Fn() -> bool) {
+    let poll = async {
+        while !reached() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(WAIT, poll).await.expect("reached in time");
 }
 
 /// What a [`FaultyJournal`] does with what is asked of it.

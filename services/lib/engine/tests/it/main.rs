@@ -1,7 +1,10 @@
-//! The engine on a real SQLite journal.
+//! The engine on real journals: one suite on every backend, and what only a network can do.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod kit;
+mod network;
+mod overload;
 mod ownership;
+mod proxy;
 mod selling;
 mod throughput;

@@ -6,14 +6,20 @@ use engine::{Engine, EngineError, EngineOptions, Failure, Limits, Outcome};
 use inventory::{Answer, Refusal};
 
 use crate::kit::{
-    Fault, FaultyJournal, WAIT, free_seats, hold, new_journal, open_sale, run, slots, start, start_with, submit,
+    Backend, Fault, FaultyJournal, WAIT, damage, free_seats, hold, neighbours, on_every_backend, open_sale, run, slots,
+    start, start_with, submit, wait_until,
 };
 
-#[tokio::test]
-async fn a_frozen_owner_adds_nothing_and_answers_nobody() {
-    let directory = tempfile::tempdir().unwrap();
+on_every_backend! {
+    a_frozen_owner_adds_nothing_and_answers_nobody,
+    a_slot_moves_without_losing_anything,
+    without_a_journal_requests_are_shed_in_time_and_memory_is_bounded,
+    a_damaged_train_is_quarantined_and_the_others_go_on,
+}
+
+async fn a_frozen_owner_adds_nothing_and_answers_nobody(backend: &Backend) {
     let train = run("G71");
-    let journal = new_journal(directory.path()).await;
+    let journal = backend.new_journal().await;
     let (frozen, fault) = FaultyJournal::over(journal.clone());
     let mut old = start(frozen, "old", &[train]).await;
     open_sale(&old.handle(), train, 1, 600_000).await;
@@ -44,11 +50,9 @@ async fn a_frozen_owner_adds_nothing_and_answers_nobody() {
     new.shutdown(WAIT).await;
 }
 
-#[tokio::test]
-async fn a_slot_moves_without_losing_anything() {
-    let directory = tempfile::tempdir().unwrap();
+async fn a_slot_moves_without_losing_anything(backend: &Backend) {
     let train = run("G71");
-    let journal = new_journal(directory.path()).await;
+    let journal = backend.new_journal().await;
     let first = start(journal.clone(), "first", &[train]).await;
     open_sale(&first.handle(), train, 5, 600_000).await;
     submit(&first.handle(), train, hold(1)).await.unwrap().answer().unwrap();
@@ -65,11 +69,9 @@ async fn a_slot_moves_without_losing_anything() {
     second.shutdown(WAIT).await;
 }
 
-#[tokio::test]
-async fn without_a_journal_requests_are_shed_in_time_and_memory_is_bounded() {
-    let directory = tempfile::tempdir().unwrap();
+async fn without_a_journal_requests_are_shed_in_time_and_memory_is_bounded(backend: &Backend) {
     let train = run("G71");
-    let (journal, fault) = FaultyJournal::over(new_journal(directory.path()).await);
+    let (journal, fault) = FaultyJournal::over(backend.new_journal().await);
     let limits = Limits { queue_requests_max: 50, batch_records_max: 20, batch_replies_max: 50, ..Limits::default() };
     let options =
         EngineOptions { limits, journal_timeout: Duration::from_millis(1_500), ..EngineOptions::named("shard") };
@@ -124,29 +126,10 @@ async fn without_a_journal_requests_are_shed_in_time_and_memory_is_bounded() {
     engine.shutdown(WAIT).await;
 }
 
-#[tokio::test]
-async fn a_damaged_train_is_quarantined_and_the_others_go_on() {
-    let directory = tempfile::tempdir().unwrap();
+async fn a_damaged_train_is_quarantined_and_the_others_go_on(backend: &Backend) {
     let (damaged, whole) = neighbours();
-    let journal = new_journal(directory.path()).await;
-    let claimed = journal.claim(&[damaged.slot()], "vandal", 1).await.unwrap().remove(0);
-    // A record no train-date can follow: a seat is given back that nobody has.
-    let record = inventory::Record {
-        run: damaged,
-        meta: inventory::CommandMeta::of(&inventory::Command::Release { hold: crate::kit::hold_id(7) }, claimed.time),
-        trace: None,
-        events: vec![inventory::Event::Released { hold: crate::kit::hold_id(7) }],
-    };
-    let mut batch = inventory::encoding::BatchWriter::new();
-    batch.push(&record.run, &record.meta, None, &record.events);
-    let append = journal::SlotAppend {
-        slot: damaged.slot(),
-        expected: claimed.head,
-        batch_id: journal::BatchId::from_u128(1),
-        payload: batch.finish().into(),
-        runs: vec![damaged],
-    };
-    assert!(matches!(journal.append(vec![append]).await[..], [journal::AppendOutcome::Committed { .. }]));
+    let journal = backend.new_journal().await;
+    damage(&journal, damaged).await;
 
     let engine = start(journal, "shard", &[damaged, whole]).await;
     let handle = engine.handle();
@@ -156,20 +139,4 @@ async fn a_damaged_train_is_quarantined_and_the_others_go_on() {
     submit(&handle, whole, hold(1)).await.unwrap().answer().unwrap();
     assert_eq!(handle.metrics().counts().quarantined_runs, 1);
     engine.shutdown(WAIT).await;
-}
-
-/// Two runs of one slot.
-fn neighbours() -> (domain::Run, domain::Run) {
-    let one = run("G1");
-    let other = (2..).map(|number| run(&format!("G{number}"))).find(|other| other.slot() == one.slot()).unwrap();
-    (one, other)
-}
-
-async fn wait_until(reached: impl Fn() -> bool) {
-    let poll = async {
-        while !reached() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(WAIT, poll).await.expect("reached in time");
 }

@@ -5,16 +5,18 @@ use std::time::Instant;
 use engine::{ReplyQueue, Submission};
 use inventory::Command;
 
-use crate::kit::{WAIT, free_seats, hold, hold_id, new_journal, open_sale, run, start};
+use crate::kit::{Backend, WAIT, free_seats, hold, hold_id, on_every_backend, open_sale, run, start};
+
+on_every_backend! {
+    ten_thousand_holds_of_one_train,
+}
 
 const HOLDS: u64 = 10_000;
 const UNANSWERED_MAX: u64 = 1_024;
 
-#[tokio::test]
-async fn ten_thousand_holds_of_one_train() {
-    let directory = tempfile::tempdir().unwrap();
+async fn ten_thousand_holds_of_one_train(backend: &Backend) {
     let train = run("G71");
-    let engine = start(new_journal(directory.path()).await, "shard", &[train]).await;
+    let engine = start(backend.new_journal().await, "shard", &[train]).await;
     let handle = engine.handle();
     open_sale(&handle, train, 5_000, 600_000).await;
     let replies = ReplyQueue::new();
@@ -42,7 +44,7 @@ async fn ten_thousand_holds_of_one_train() {
     }
     let seconds = started.elapsed().as_secs_f64();
     let counts = handle.metrics().counts();
-    println!(
+    eprintln!(
         "{HOLDS} durable holds and releases in {seconds:.3} s: {:.0} per second, {:.0} per batch",
         HOLDS as f64 / seconds,
         HOLDS as f64 / counts.batches_committed as f64
