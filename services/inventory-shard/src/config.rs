@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use domain::Invalid;
-use engine::EngineOptions;
+use engine::{EngineOptions, HousekeepingOptions};
 use ring::ShardId;
 use rpc::Limits;
 use serde::Deserialize;
@@ -32,6 +32,13 @@ pub struct Options {
     pub board_keep_past_days: u32,
     /// How long the feed waits for batches of runs nobody waits for in line, in ms.
     pub feed_interval_ms: u64,
+    /// Between two looks at what the journal has of this shard's slots, in ms.
+    pub housekeeping_interval_ms: u64,
+    /// Batches of a slot after its last checkpoint that make a new one.
+    pub checkpoint_batches: u64,
+    /// How long a batch behind a checkpoint stays readable, in hours: longer than any reader of the feed may be away, and
+    /// than any run takes from its first event to its last, since audits follow a run from its first event.
+    pub journal_retention_hours: u64,
     /// How long slots may take to be given up in order when the shard stops, in ms.
     pub drain_ms: u64,
     /// Bounds of the server.
@@ -52,6 +59,9 @@ impl Default for Options {
             verify_interval_ms: 250,
             board_keep_past_days: 4,
             feed_interval_ms: 500,
+            housekeeping_interval_ms: 60_000,
+            checkpoint_batches: 10_000,
+            journal_retention_hours: 60 * 24,
             drain_ms: 10_000,
             limits: Limits::internal(),
         }
@@ -79,6 +89,9 @@ impl Options {
         within("verify_interval_ms", "10 to 10000", self.verify_interval_ms, 10..=10_000)?;
         within("board_keep_past_days", "1 to 365", self.board_keep_past_days.into(), 1..=365)?;
         within("feed_interval_ms", "10 to 10000", self.feed_interval_ms, 10..=10_000)?;
+        within("housekeeping_interval_ms", "100 to 3600000", self.housekeeping_interval_ms, 100..=3_600_000)?;
+        within("checkpoint_batches", "10 to 10000000", self.checkpoint_batches, 10..=10_000_000)?;
+        within("journal_retention_hours", "24 to 87600", self.journal_retention_hours, 24..=87_600)?;
         within("drain_ms", "0 to 60000", self.drain_ms, 0..=60_000)?;
         self.limits.validate()
     }
@@ -95,6 +108,11 @@ impl Options {
         let mut options = EngineOptions::named(&self.shard);
         options.lanes = self.lanes;
         options.journal_timeout = Duration::from_millis(self.journal_timeout_ms);
+        options.housekeeping = HousekeepingOptions {
+            interval: Duration::from_millis(self.housekeeping_interval_ms),
+            checkpoint_batches: self.checkpoint_batches,
+            retention: Duration::from_secs(self.journal_retention_hours * 3_600),
+        };
         options.limits.cache_runs_max = self.cache_runs_max;
         options.limits.queue_requests_max = self.queue_requests_max;
         options

@@ -32,6 +32,13 @@ pub fn observe(shard: &str, engine: &EngineHandle) {
             }
         })
         .build();
+    let (name, behind) = (KeyValue::new("shard", shard.to_owned()), engine.clone());
+    meter
+        .u64_observable_gauge("chunyun.shard.checkpoint.behind")
+        .with_unit("{batch}")
+        .with_description("Batches after the last checkpoint, of the slot that has most")
+        .with_callback(move |observer| observer.observe(behind.metrics().checkpoint_behind(), &[name.clone()]))
+        .build();
     let (name, engine) = (KeyValue::new("shard", shard.to_owned()), engine.clone());
     meter
         .u64_observable_gauge("chunyun.shard.occupancy")

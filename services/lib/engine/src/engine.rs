@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::handle::{EngineHandle, LaneHandle};
+use crate::housekeeping::Housekeeper;
 use crate::lane::{Lane, Message};
 use crate::metrics::EngineMetrics;
 use crate::{Changes, EngineOptions};
@@ -16,6 +18,7 @@ use crate::{Changes, EngineOptions};
 pub struct Engine {
     handle: EngineHandle,
     lanes: JoinSet<()>,
+    housekeeper: JoinSet<()>,
 }
 
 impl Engine {
@@ -31,8 +34,12 @@ impl Engine {
             lanes.spawn(lane.run());
             LaneHandle { inbox, occupancy }
         });
-        let handle = EngineHandle { lanes: handles.collect(), changes: changes.clone(), metrics: metrics.clone() };
-        Self { handle, lanes }
+        let handles = handles.collect();
+        let (assigned, slots) = watch::channel(BTreeSet::new());
+        let mut housekeeper = JoinSet::new();
+        housekeeper.spawn(Housekeeper::new(journal, options.housekeeping, slots, metrics.clone()).run());
+        let handle = EngineHandle { lanes: handles, assigned: Arc::new(assigned), changes, metrics };
+        Self { handle, lanes, housekeeper }
     }
 
     /// Asks this engine.
@@ -50,6 +57,7 @@ impl Engine {
 
     /// Stops the lanes where they are, as a crash would, and waits for their end.
     pub async fn stop(&mut self) {
+        self.housekeeper.shutdown().await;
         for lane in self.handle.lanes.iter() {
             // A lane that is gone has stopped.
             let _ = lane.inbox.send(Message::Stop).await;

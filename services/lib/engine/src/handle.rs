@@ -16,6 +16,7 @@ use crate::{Changes, Decision, EngineError, EngineMetrics, ReplyQueue, Viewed, u
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
     pub(crate) lanes: Arc<[LaneHandle]>,
+    pub(crate) assigned: Arc<watch::Sender<BTreeSet<SlotId>>>,
     pub(crate) changes: Changes,
     pub(crate) metrics: Arc<EngineMetrics>,
 }
@@ -119,6 +120,7 @@ impl EngineHandle {
             // A lane that is gone owns nothing.
             let _ = lane.inbox.send(Message::Own(slots)).await;
         }
+        self.assigned.send_replace(slots);
     }
 
     /// Waits until every slot this engine is meant to own has been claimed.

@@ -14,6 +14,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use train_date::OwnedTrainDate;
 
+pub(crate) use crate::lane::perform::SNAPSHOT_FORMAT;
+
 use crate::lane::perform::Done;
 use crate::metrics::EngineMetrics;
 use crate::{Changes, EngineError, EngineOptions, ReplyQueue, RunChange, uptime};

@@ -6,6 +6,7 @@ macro_rules! counts {
         #[derive(Debug, Default)]
         pub struct EngineMetrics {
             $(pub(crate) $name: AtomicU64,)*
+            pub(crate) checkpoint_behind: AtomicU64,
         }
 
         /// The counters of [`EngineMetrics`] at a moment.
@@ -15,6 +16,11 @@ macro_rules! counts {
         }
 
         impl EngineMetrics {
+            /// How many batches the slot that is furthest behind its checkpoint has after it. Goes up and down.
+            pub fn checkpoint_behind(&self) -> u64 {
+                self.checkpoint_behind.load(Relaxed)
+            }
+
             /// The counters now.
             pub fn counts(&self) -> EngineCounts {
                 EngineCounts { $($name: self.$name.load(Relaxed),)* }
@@ -83,6 +89,14 @@ counts! {
     snapshots_stored,
     /// Snapshots lost, without harm.
     snapshots_failed,
+    /// Checkpoints written.
+    checkpoints,
+    /// Snapshots written for a checkpoint's sake.
+    checkpoint_snapshots,
+    /// Batches purged behind a checkpoint.
+    batches_purged,
+    /// Rounds of housekeeping that were cut short because the journal did not answer.
+    housekeeping_failed,
 }
 
 impl EngineMetrics {

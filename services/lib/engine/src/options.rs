@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use ownership::Limits;
 
+use crate::HousekeepingOptions;
+
 /// How an engine runs.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -15,6 +17,8 @@ pub struct EngineOptions {
     pub journal_timeout: Duration,
     /// How many changed runs are remembered for those who watch.
     pub changes_max: usize,
+    /// When the journal is made shorter.
+    pub housekeeping: HousekeepingOptions,
     /// Bounds of each lane's owner.
     pub limits: Limits,
 }
@@ -28,6 +32,7 @@ impl EngineOptions {
             inbox_messages_max: 8_192,
             journal_timeout: Duration::from_secs(5),
             changes_max: 100_000,
+            housekeeping: HousekeepingOptions::default(),
             limits: Limits::default(),
         }
     }

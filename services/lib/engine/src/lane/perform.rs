@@ -20,7 +20,7 @@ use crate::{RunChange, history};
 /// Snapshots under way at once; further ones are left out, which costs nothing but time when the run is next loaded.
 const SNAPSHOTS_IN_FLIGHT_MAX: usize = 32;
 /// The format of snapshots as the journal notes it. The kernel's own bytes say their version too.
-const SNAPSHOT_FORMAT: u32 = 1;
+pub(crate) const SNAPSHOT_FORMAT: u32 = 1;
 
 /// What has come of a call. Without an answer within the time-out, or with an error, there is `None`.
 pub(super) enum Done {
