@@ -74,7 +74,7 @@ impl FeedReader {
     /// The next batches, as soon as there are any; an empty message as a sign of life.
     ///
     /// # Errors
-    /// The journal does not answer, or the reader's cursors lie before what was purged.
+    /// The journal does not answer, or a cursor other than 0 lies before what was purged.
     pub async fn next(&mut self) -> Result<ReadFeedResponse, Error> {
         if self.next_look_at_all <= Instant::now() {
             self.look_at_all().await?;
@@ -136,8 +136,15 @@ impl FeedReader {
             }
             let cursor = self.cursors.entry(slot).or_default();
             let (journal, after) = (self.feed.journal.clone(), *cursor);
-            let read = apart(async move { journal.read_feed(slot, after, SLOT_BATCHES_MAX).await });
-            let read = read.await.map_err(failed)?;
+            let read = match apart(async move { journal.read_feed(slot, after, SLOT_BATCHES_MAX).await }).await {
+                Ok(read) => read,
+                // Whoever has nothing yet begins where the slot begins by now.
+                Err(JournalError::Purged { purged_up_to, .. }) if after == 0 => {
+                    *cursor = purged_up_to;
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
             if read.len() < SLOT_BATCHES_MAX as usize {
                 self.behind.remove(&slot);
             }

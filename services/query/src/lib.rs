@@ -56,7 +56,7 @@ pub fn build(options: Options, dependencies: Dependencies) -> Result<Component, 
     options.validate()?;
     let Dependencies { timetable, shards, clock } = dependencies;
     let boards = Arc::new(Boards::new(options.boards_max));
-    let subscriptions = Subscriptions::new(shards, boards.clone(), options.silence_max_ms);
+    let subscriptions = Subscriptions::new(shards, boards.clone(), clock.clone(), options.silence_max_ms);
     let caught_up = subscriptions.caught_up();
     let ready = async move {
         if tokio::time::timeout(Duration::from_millis(options.ready_timeout_ms), caught_up).await.is_err() {

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Counter;
+use opentelemetry::metrics::{Counter, Gauge};
 
 use crate::boards::Stored;
 
@@ -11,6 +11,7 @@ struct Instruments {
     boards: Counter<u64>,
     subscriptions_lost: Counter<u64>,
     stale_answers: Counter<u64>,
+    lag: Gauge<i64>,
 }
 
 static INSTRUMENTS: LazyLock<Instruments> = LazyLock::new(|| {
@@ -30,6 +31,11 @@ static INSTRUMENTS: LazyLock<Instruments> = LazyLock::new(|| {
             .u64_counter("chunyun.query.stale.answers")
             .with_unit("{journey}")
             .with_description("Journeys shown from a board older than the stated bound")
+            .build(),
+        lag: meter
+            .i64_gauge("chunyun.query.boards.lag")
+            .with_unit("ms")
+            .with_description("How old the newest proof of a shard was that its boards hold, when it arrived")
             .build(),
     }
 });
@@ -54,4 +60,9 @@ pub fn stale_answers(journeys: usize) {
     if journeys > 0 {
         INSTRUMENTS.stale_answers.add(journeys as u64, &[]);
     }
+}
+
+/// So old was a shard's newest proof when it arrived, in ms.
+pub fn boards_lag(shard: &str, lag_ms: i64) {
+    INSTRUMENTS.lag.record(lag_ms, &[KeyValue::new("shard", shard.to_owned())]);
 }

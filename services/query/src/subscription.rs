@@ -6,6 +6,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use domain::{SlotId, Time};
 use proto::inventory::v1::{WatchBoardsRequest, WatchBoardsResponse};
+use rpc::Clock;
 use shard_client::ShardClient;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -28,17 +29,25 @@ pub struct Subscription {
     shard: String,
     client: ShardClient,
     boards: Arc<Boards>,
+    clock: Arc<dyn Clock>,
     silence_max: Duration,
     caught_up: watch::Sender<bool>,
 }
 
 impl Subscription {
     /// A subscription that gives a stream up once it was silent for so long.
-    pub fn new(shard: String, client: ShardClient, boards: Arc<Boards>, silence_max_ms: u64) -> Self {
+    pub fn new(
+        shard: String,
+        client: ShardClient,
+        boards: Arc<Boards>,
+        clock: Arc<dyn Clock>,
+        silence_max_ms: u64,
+    ) -> Self {
         Self {
             shard,
             client: client.max_decoding_message_size(MESSAGE_BYTES_MAX),
             boards,
+            clock,
             silence_max: Duration::from_millis(silence_max_ms),
             caught_up: watch::Sender::new(false),
         }
@@ -116,6 +125,7 @@ impl Subscription {
         }
         // After the boards: what this message repeats is what its proof of ownership covers.
         source.verify(Time::from_millis(message.verified_at_ms));
+        metrics::boards_lag(&self.shard, self.clock.now().millis() - message.verified_at_ms);
         if message.caught_up {
             self.caught_up.send_if_modified(|caught_up| !std::mem::replace(caught_up, true));
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ring::ShardId;
+use rpc::Clock;
 use shard_client::ShardRouter;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub struct Subscriptions {
     shards: ShardRouter,
     boards: Arc<Boards>,
+    clock: Arc<dyn Clock>,
     silence_max_ms: u64,
     /// Shards that have not sent all their boards yet; none before the ring was looked at.
     missing: watch::Sender<Option<usize>>,
@@ -35,8 +37,8 @@ struct Followed {
 
 impl Subscriptions {
     /// Subscriptions to the shards this router knows, not opened yet.
-    pub fn new(shards: ShardRouter, boards: Arc<Boards>, silence_max_ms: u64) -> Self {
-        Self { shards, boards, silence_max_ms, missing: watch::Sender::new(None) }
+    pub fn new(shards: ShardRouter, boards: Arc<Boards>, clock: Arc<dyn Clock>, silence_max_ms: u64) -> Self {
+        Self { shards, boards, clock, silence_max_ms, missing: watch::Sender::new(None) }
     }
 
     /// Waits until every shard has sent all its boards.
@@ -87,7 +89,8 @@ impl Subscriptions {
         for (id, client) in shards {
             let Entry::Vacant(vacant) = followed.entry(id) else { continue };
             let name = vacant.key().to_string();
-            let subscription = Subscription::new(name, client, self.boards.clone(), self.silence_max_ms);
+            let subscription =
+                Subscription::new(name, client, self.boards.clone(), self.clock.clone(), self.silence_max_ms);
             let shard = Followed { caught_up: subscription.caught_up(), stop: stop.child_token() };
             tasks.spawn(subscription.run(shard.stop.clone()));
             vacant.insert(shard);

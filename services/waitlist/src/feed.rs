@@ -13,10 +13,12 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use domain::SlotId;
 use proto::inventory::v1::{FeedBatch, ReadFeedRequest, SlotCursor};
 use ring::ShardId;
+use rpc::Failure;
 use shard_client::ShardClient;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 use crate::app::App;
 use crate::line_events;
@@ -69,7 +71,13 @@ async fn follow(app: Arc<App>, shard: ShardId, client: ShardClient, stop: Cancel
         .without_max_times();
     let mut pause = pauses.build();
     loop {
-        let mut stream = Stream { app: &app, reached: BTreeMap::new(), kept: BTreeMap::new(), heard_something: false };
+        let mut stream = Stream {
+            app: &app,
+            shard: shard.clone(),
+            reached: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            heard_something: false,
+        };
         // Cursors are not kept at the end: what was being taken in may not be, and is read again.
         let Some(reason) = stop.run_until_cancelled(stream.run(client.clone())).await else { return };
         metrics::feed_lost(shard.as_str());
@@ -87,6 +95,7 @@ async fn follow(app: Arc<App>, shard: ShardId, client: ShardClient, stop: Cancel
 /// One stream of one shard.
 struct Stream<'a> {
     app: &'a App,
+    shard: ShardId,
     /// How far each slot has been read on this stream.
     reached: BTreeMap<SlotId, u64>,
     /// How far that is kept in the database.
@@ -108,7 +117,7 @@ impl Stream<'_> {
         let request = ReadFeedRequest { cursors: cursors.collect() };
         let mut batches = match client.read_feed(request).await {
             Ok(stream) => stream.into_inner(),
-            Err(status) => return status.message().to_owned(),
+            Err(status) => return self.ended(status).await,
         };
         let silence_max = Duration::from_millis(self.app.options.feed_silence_max_ms.into());
         let keep_every = Duration::from_millis(self.app.options.cursor_interval_ms.into());
@@ -117,10 +126,13 @@ impl Stream<'_> {
             let message = match tokio::time::timeout(silence_max, batches.message()).await {
                 Ok(Ok(Some(message))) => message,
                 Ok(Ok(None)) => return "the shard ended the stream".to_owned(),
-                Ok(Err(status)) => return status.message().to_owned(),
+                Ok(Err(status)) => return self.ended(status).await,
                 Err(_) => return "the shard was silent for too long".to_owned(),
             };
             self.heard_something = true;
+            // A message without batches says that there are none.
+            let newest_ms = message.batches.iter().map(|batch| batch.committed_at_ms).max();
+            metrics::feed_lag(&self.shard, newest_ms.map_or(0, |committed| self.app.clock.now().millis() - committed));
             let events = match self.read(&message.batches) {
                 Ok(events) => events,
                 Err(reason) => return reason,
@@ -135,6 +147,23 @@ impl Stream<'_> {
         }
     }
 
+    /// Why the stream ended. Where what was not read yet is purged, the cursor goes on behind it: the entries it concerned
+    /// have long run out, since the journal keeps batches for weeks longer than anybody waits.
+    async fn ended(&mut self, status: Status) -> String {
+        let failure = Failure::from(status);
+        let number = |name: &str| failure.value(name).and_then(|value| value.parse::<u64>().ok());
+        let slot = number("slot").and_then(|slot| SlotId::new(u16::try_from(slot).ok()?).ok());
+        let (Some(slot), Some(purged_up_to)) = (slot, number("purged_up_to")) else { return failure.message };
+        let reached = self.reached.entry(slot).or_default();
+        tracing::error!(%slot, read = *reached, purged_up_to, "batches were purged that had not been read: going on after them");
+        metrics::feed_missed(purged_up_to.saturating_sub(*reached));
+        *reached = purged_up_to.max(*reached);
+        match self.take(Vec::new()).await {
+            Ok(()) => "it goes on behind what was purged".to_owned(),
+            Err(reason) => reason,
+        }
+    }
+
     /// The events of batches that were not read before.
     fn read(&mut self, batches: &[FeedBatch]) -> Result<Vec<LineEvent>, String> {
         let mut events = Vec::new();
@@ -145,7 +174,8 @@ impl Stream<'_> {
             if batch.version <= *reached {
                 continue;
             }
-            if batch.version != *reached + 1 {
+            // A slot that was purged before anything of it was read begins where it begins by now.
+            if batch.version != *reached + 1 && *reached > 0 {
                 return Err(format!("slot {slot} has a gap after version {reached}"));
             }
             let happened = line_events::of_batch(&batch.payload);

@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
-use opentelemetry::metrics::Counter;
+use opentelemetry::metrics::{Counter, Gauge};
 use opentelemetry::{KeyValue, global};
+use ring::ShardId;
 
 use crate::state::{Effect, End, Stage};
 
@@ -11,6 +12,8 @@ struct Instruments {
     entries: Counter<u64>,
     retries: Counter<u64>,
     feeds_lost: Counter<u64>,
+    feeds_missed: Counter<u64>,
+    feed_lag: Gauge<i64>,
 }
 
 static INSTRUMENTS: LazyLock<Instruments> = LazyLock::new(|| {
@@ -30,6 +33,18 @@ static INSTRUMENTS: LazyLock<Instruments> = LazyLock::new(|| {
             .u64_counter("chunyun.waitlist.feeds.lost")
             .with_unit("{stream}")
             .with_description("Feeds of shards that ended or could not be opened")
+            .build(),
+        feeds_missed: meter
+            .u64_counter("chunyun.waitlist.feeds.missed")
+            .with_unit("{batch}")
+            .with_description("Batches that were purged before they were read")
+            .build(),
+        feed_lag: meter
+            .i64_gauge("chunyun.waitlist.feed.lag")
+            .with_unit("ms")
+            .with_description(
+                "How long after its commit the newest batch of a shard was read; 0 when nothing is left to read",
+            )
             .build(),
     }
 });
@@ -66,4 +81,14 @@ pub fn retried(effect: Effect) {
 /// A shard's feed ended.
 pub fn feed_lost(shard: &str) {
     INSTRUMENTS.feeds_lost.add(1, &[KeyValue::new("shard", shard.to_owned())]);
+}
+
+/// Batches were purged before they were read.
+pub fn feed_missed(batches: u64) {
+    INSTRUMENTS.feeds_missed.add(batches, &[]);
+}
+
+/// So far behind its shard is a feed, in ms.
+pub fn feed_lag(shard: &ShardId, lag_ms: i64) {
+    INSTRUMENTS.feed_lag.record(lag_ms, &[KeyValue::new("shard", shard.to_string())]);
 }

@@ -110,3 +110,26 @@ async fn an_offer_to_an_entry_that_is_over_goes_back() {
     assert!(world.orders.opened.lock().is_empty());
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_purged_beginning_and_a_purged_gap_are_passed_over() {
+    let mut world = World::new().await;
+    world.stop_waitlist().await;
+    world.shard.record(run(), offered(9));
+    world.shard.purge(run());
+    world.start().await;
+    world.join(request(1)).await.unwrap();
+    world.shard.record(run(), offered(1));
+    world.entry_in(&id(1), EntryState::Fulfilled).await;
+
+    // Away for so long that what it has not read is gone: it goes on with what there is.
+    world.stop_waitlist().await;
+    world.shard.record(run(), offered(9));
+    world.shard.record(run(), offered(9));
+    world.shard.purge(run());
+    world.start().await;
+    world.join(request(2)).await.unwrap();
+    world.shard.record(run(), offered(2));
+    world.entry_in(&id(2), EntryState::Fulfilled).await;
+    world.stop().await;
+}

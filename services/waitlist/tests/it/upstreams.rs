@@ -35,6 +35,8 @@ pub struct FakeShard {
     pub joined: Arc<Mutex<Vec<JoinLineRequest>>>,
     sequence: Arc<AtomicU64>,
     feed: watch::Sender<Vec<FeedBatch>>,
+    /// Up to which version each slot is purged.
+    purged: Arc<Mutex<HashMap<u32, u64>>>,
 }
 
 impl Default for FakeShard {
@@ -48,6 +50,7 @@ impl Default for FakeShard {
             joined: Arc::default(),
             sequence: Arc::default(),
             feed: watch::Sender::new(Vec::new()),
+            purged: Arc::default(),
         }
     }
 }
@@ -76,6 +79,13 @@ impl FakeShard {
             let payload = batch.encode_to_vec().into();
             batches.push(FeedBatch { slot, version, payload, committed_at_ms: 0 });
         });
+    }
+
+    /// Purges everything the slot of a run has.
+    pub fn purge(&self, run: Run) {
+        let slot = u32::from(run.slot().number());
+        let last = self.feed.borrow().iter().filter(|batch| batch.slot == slot).count() as u64;
+        self.purged.lock().insert(slot, last);
     }
 
     fn answer<T>(&self, name: &'static str, script: &Script, success: T) -> Result<Response<T>, Status> {
@@ -132,7 +142,16 @@ macro_rules! shard {
                 request: Request<ReadFeedRequest>,
             ) -> Result<Response<Self::ReadFeedStream>, Status> {
                 let cursors = request.into_inner().cursors.into_iter().map(|cursor| (cursor.slot, cursor.version));
-                let reader = (self.feed.subscribe(), cursors.collect::<HashMap<u32, u64>>(), true);
+                let mut cursors = cursors.collect::<HashMap<u32, u64>>();
+                for (slot, purged_up_to) in &*self.purged.lock() {
+                    let cursor = cursors.get_mut(slot).unwrap();
+                    if *cursor > 0 && *cursor < *purged_up_to {
+                        let failure = Failure::bad_field("cursors", "purged");
+                        return Err(failure.with("slot", slot).with("purged_up_to", purged_up_to).into());
+                    }
+                    *cursor = (*cursor).max(*purged_up_to);
+                }
+                let reader = (self.feed.subscribe(), cursors, true);
                 let stream = futures::stream::unfold(reader, async |(mut feed, mut cursors, first)| {
                     if !first && feed.changed().await.is_err() {
                         return None;
