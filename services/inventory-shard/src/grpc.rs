@@ -226,8 +226,7 @@ impl InventoryService for Face {
 
     async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<ReleaseResponse>, Status> {
         let request = request.get_ref();
-        let hold = command::hold_id("hold_id", &request.hold_id)?;
-        self.answer(request.run.as_ref(), Command::Release { hold }).await?;
+        self.answer(request.run.as_ref(), command::release(request)?).await?;
         Ok(Response::new(ReleaseResponse {}))
     }
 

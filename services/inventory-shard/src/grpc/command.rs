@@ -35,6 +35,10 @@ pub fn hold(request: &wire::HoldRequest) -> Read<HoldRequest> {
     })
 }
 
+pub fn release(request: &wire::ReleaseRequest) -> Read<Command> {
+    Ok(Command::Release { hold: hold_id("hold_id", &request.hold_id)? })
+}
+
 pub fn hold_id(name: &'static str, bytes: &[u8]) -> Read<HoldId> {
     HoldId::from_bytes(bytes).ok_or_else(|| field(name, "hold id", "17 bytes", &format!("{} bytes", bytes.len())))
 }

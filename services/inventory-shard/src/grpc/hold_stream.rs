@@ -1,11 +1,13 @@
-//! Holds on one long-lived stream: a hold costs a share of a message instead of a call.
+//! Holds and their releases on one long-lived stream: a hold costs a share of a message instead of a call.
 
 use std::time::Duration;
 
 use engine::{Answered, Decision, EngineHandle, ReplyQueue, Submission};
 use inventory::{Answer, Command};
 use proto::inventory::v1::hold_stream_answer::Outcome;
-use proto::inventory::v1::{HoldResponse, HoldStreamAnswer, HoldStreamItem, HoldStreamRequest, HoldStreamResponse};
+use proto::inventory::v1::{
+    HoldResponse, HoldStreamAnswer, HoldStreamItem, HoldStreamRequest, HoldStreamResponse, ReleaseResponse,
+};
 use rpc::context::TraceContext;
 use rpc::{Failure, encode_status};
 use tonic::{Status, Streaming};
@@ -95,32 +97,40 @@ impl HoldStream {
     }
 
     fn submission(&self, item: &HoldStreamItem) -> Result<Submission, Error> {
-        let hold = item.hold.as_ref().ok_or_else(|| Error::Plan { field: "hold", message: "missing".to_owned() })?;
-        let run = command::run(hold.run.as_ref())?;
+        let (named, command) = match (&item.hold, &item.release) {
+            (Some(hold), _) => (hold.run.as_ref(), command::hold(hold).map(Command::Hold)),
+            (None, Some(release)) => (release.run.as_ref(), command::release(release)),
+            (None, None) => return Err(Error::Plan { field: "hold", message: "missing".to_owned() }),
+        };
+        let run = command::run(named)?;
         self.ownership.check(run)?;
         let timeout = match item.timeout_ms {
             0 => self.timeout_default,
             millis => Duration::from_millis(millis.into()).min(self.timeout_default),
         };
         let trace = item.traceparent.parse().ok().map(TraceContext::bytes);
-        Ok(Submission {
-            correlation: item.correlation,
-            run,
-            command: Command::Hold(command::hold(hold)?),
-            trace,
-            timeout,
-        })
+        Ok(Submission { correlation: item.correlation, run, command: command?, trace, timeout })
     }
 
     fn answers(&mut self, answered: Vec<Answered>) -> Vec<HoldStreamAnswer> {
         self.unanswered -= answered.len();
         answered
             .into_iter()
-            .map(|Answered { correlation, result }| match result.map_err(Error::from).and_then(held) {
-                Ok(held) => HoldStreamAnswer { correlation, outcome: Some(Outcome::Held(held)) },
+            .map(|Answered { correlation, result }| match result.map_err(Error::from).and_then(outcome) {
+                Ok(outcome) => HoldStreamAnswer { correlation, outcome: Some(outcome) },
                 Err(error) => refused(correlation, error),
             })
             .collect()
+    }
+}
+
+/// The answer to a hold or a release that was decided.
+fn outcome(decision: Decision) -> Result<Outcome, Error> {
+    let version = decision.version.0;
+    match decision.answer()? {
+        Answer::Held(held) => Ok(Outcome::Held(answer::held(&held, version))),
+        Answer::Released => Ok(Outcome::Released(ReleaseResponse {})),
+        other => unreachable!("a hold or a release is answered by {other:?}"),
     }
 }
 

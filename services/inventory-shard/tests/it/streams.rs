@@ -34,6 +34,7 @@ async fn every_hold_of_a_stream_is_answered_by_its_number() {
             timeout_ms: 0,
             hold: Some(hold(RUN, u128::from(number), 0, 3)),
             traceparent: String::new(),
+            release: None,
         })
         .collect();
     items.push(HoldStreamItem { correlation: 511, ..HoldStreamItem::default() });
@@ -51,6 +52,7 @@ async fn every_hold_of_a_stream_is_answered_by_its_number() {
         for answer in message.answers {
             let outcome = match answer.outcome.unwrap() {
                 Outcome::Held(_) => "HELD".to_owned(),
+                Outcome::Released(_) => panic!("nothing was given back"),
                 Outcome::Status(status) => Failure::from_status(&rpc::decode_status(&status)).reason.to_owned(),
             };
             assert!(outcomes.insert(answer.correlation, outcome).is_none(), "answered twice");
@@ -73,6 +75,32 @@ async fn every_hold_of_a_stream_is_answered_by_its_number() {
         })
         .collect();
     assert_eq!(outcomes, expected);
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn a_seat_is_held_given_back_and_held_again_on_one_stream() {
+    let fleet = Fleet::start().await;
+    fleet.open_sale(RUN, 1).await;
+    let item = |correlation, hold, release| HoldStreamRequest {
+        items: vec![HoldStreamItem { correlation, hold, release, ..HoldStreamItem::default() }],
+    };
+    let release = ReleaseRequest { run: Some(wire_run(RUN)), hold_id: hold_id(1) };
+    let messages = [
+        item(1, Some(hold(RUN, 1, 0, 3)), None),
+        item(2, Some(hold(RUN, 2, 0, 3)), None),
+        item(3, None, Some(release)),
+        item(4, Some(hold(RUN, 3, 0, 3)), None),
+    ];
+    let mut answers = fleet.owner(RUN).hold_stream(tokio_stream::iter(messages)).await.unwrap().into_inner();
+    let mut outcomes = BTreeMap::new();
+    while let Some(message) = tokio::time::timeout(PATIENCE, answers.message()).await.unwrap().unwrap() {
+        outcomes.extend(message.answers.into_iter().map(|answer| (answer.correlation, answer.outcome.unwrap())));
+    }
+    assert!(matches!(&outcomes[&1], Outcome::Held(held) if held.places[0].label == "01A"));
+    assert!(matches!(&outcomes[&2], Outcome::Status(_)), "the only seat is taken");
+    assert!(matches!(&outcomes[&3], Outcome::Released(_)));
+    assert!(matches!(&outcomes[&4], Outcome::Held(held) if held.places[0].label == "01A"));
     fleet.stop().await;
 }
 

@@ -3,17 +3,18 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use domain::Run;
-use proto::inventory::v1::{HoldRequest, HoldResponse};
+use proto::inventory::v1::hold_stream_answer::Outcome;
+use proto::inventory::v1::{HoldRequest, HoldResponse, ReleaseRequest, ReleaseResponse};
 use ring::ShardId;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::ShardRouter;
-use crate::line::{Line, Sent};
+use crate::line::{Asked, Line, Sent, broken};
 use crate::router::Shard;
 
-/// Sends holds over one long-lived stream per shard. Cloning is cheap.
+/// Sends holds, and releases of them, over one long-lived stream per shard. Cloning is cheap.
 ///
 /// Holds that come while a message is on its way travel together in the next one: a streamed hold costs a fraction of a
 /// unary call. While a stream is not up, holds go as unary calls.
@@ -45,18 +46,39 @@ impl HoldLines {
     /// # Errors
     /// What a unary call would answer.
     pub async fn hold(&self, run: &Run, request: HoldRequest) -> Result<HoldResponse, Status> {
-        let request = &request;
-        self.router.attempt(run, |shard| async move { self.send(&shard, request).await }).await
+        match self.ask(run, Asked::Hold(request)).await? {
+            Outcome::Held(held) => Ok(held),
+            Outcome::Released(_) | Outcome::Status(_) => Err(broken().into()),
+        }
     }
 
-    async fn send(&self, shard: &Shard, request: &HoldRequest) -> Result<HoldResponse, Status> {
+    /// Gives an unpaid hold back, with hints and retries as [`ShardRouter::call`].
+    ///
+    /// # Errors
+    /// What a unary call would answer.
+    pub async fn release(&self, run: &Run, request: ReleaseRequest) -> Result<ReleaseResponse, Status> {
+        match self.ask(run, Asked::Release(request)).await? {
+            Outcome::Released(released) => Ok(released),
+            Outcome::Held(_) | Outcome::Status(_) => Err(broken().into()),
+        }
+    }
+
+    async fn ask(&self, run: &Run, asked: Asked) -> Result<Outcome, Status> {
+        let asked = &asked;
+        self.router.attempt(run, |shard| async move { self.send(&shard, asked.clone()).await }).await
+    }
+
+    async fn send(&self, shard: &Shard, asked: Asked) -> Result<Outcome, Status> {
         let line = self.lines.load().get(&shard.id).cloned();
         if let Some(line) = line
-            && let Sent::Answered(answer) = line.hold(request.clone()).await
+            && let Sent::Answered(answer) = line.ask(asked.clone()).await
         {
             return *answer;
         }
-        Ok(shard.client().hold(request.clone()).await?.into_inner())
+        match asked {
+            Asked::Hold(hold) => Ok(Outcome::Held(shard.client().hold(hold).await?.into_inner())),
+            Asked::Release(release) => Ok(Outcome::Released(shard.client().release(release).await?.into_inner())),
+        }
     }
 }
 

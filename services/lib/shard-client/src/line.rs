@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto::inventory::v1::hold_stream_answer::Outcome;
 use proto::inventory::v1::{
-    HoldRequest, HoldResponse, HoldStreamAnswer, HoldStreamItem, HoldStreamRequest, HoldStreamResponse,
+    HoldRequest, HoldStreamAnswer, HoldStreamItem, HoldStreamRequest, HoldStreamResponse, ReleaseRequest,
 };
 use rpc::{CallContext, Failure, reason};
 use tokio::sync::{mpsc, oneshot};
@@ -36,20 +36,27 @@ pub(crate) struct Line {
     up: Arc<AtomicBool>,
 }
 
-/// What came of giving a hold to a line.
+/// What may be asked on a line.
+#[derive(Clone)]
+pub(crate) enum Asked {
+    Hold(HoldRequest),
+    Release(ReleaseRequest),
+}
+
+/// What came of giving a request to a line.
 pub(crate) enum Sent {
     /// The stream answered, or broke: then the answer is UNAVAILABLE.
-    Answered(Box<Result<HoldResponse, Status>>),
+    Answered(Box<Result<Outcome, Status>>),
     /// The stream is not up.
     Down,
 }
 
-/// A hold and who waits for its answer.
+/// A request and who waits for its answer.
 struct Waiting {
-    hold: HoldRequest,
+    asked: Asked,
     deadline: Instant,
     traceparent: String,
-    answer: oneshot::Sender<Result<HoldResponse, Status>>,
+    answer: oneshot::Sender<Result<Outcome, Status>>,
 }
 
 /// The task behind a line.
@@ -66,7 +73,7 @@ impl Line {
         (Self { queue: sender, up: Arc::clone(&up) }, LineDriver { shard, queue: receiver, up })
     }
 
-    pub async fn hold(&self, hold: HoldRequest) -> Sent {
+    pub async fn ask(&self, asked: Asked) -> Sent {
         if !self.up.load(Ordering::Acquire) {
             return Sent::Down;
         }
@@ -74,7 +81,7 @@ impl Line {
         let deadline = context.deadline.unwrap_or_else(|| Instant::now() + TIMEOUT_DEFAULT);
         let traceparent = context.trace.map(|trace| trace.to_string()).unwrap_or_default();
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { hold, deadline, traceparent, answer };
+        let waiting = Waiting { asked, deadline, traceparent, answer };
         match self.queue.try_send(waiting) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Sent::Down,
@@ -99,8 +106,8 @@ fn answered_with(failure: Failure) -> Sent {
     Sent::Answered(Box::new(Err(failure.into())))
 }
 
-/// Nobody knows whether the hold was taken: repeating its id tells.
-fn broken() -> Failure {
+/// Nobody knows whether the hold was taken, or given back: repeating its id tells.
+pub(crate) fn broken() -> Failure {
     Failure::unavailable(reason::UNREACHABLE, "the stream to the shard broke before it answered", 0)
 }
 
@@ -176,14 +183,14 @@ async fn gather<'a>(
 /// Who waits, by correlation number.
 #[derive(Default)]
 struct Unanswered {
-    waiters: HashMap<u64, oneshot::Sender<Result<HoldResponse, Status>>>,
+    waiters: HashMap<u64, oneshot::Sender<Result<Outcome, Status>>>,
     last: u64,
 }
 
 impl Unanswered {
-    /// Gives a hold its number; none when its caller has gone or its deadline has passed.
+    /// Gives a request its number; none when its caller has gone or its deadline has passed.
     fn number(&mut self, waiting: Waiting) -> Option<HoldStreamItem> {
-        let Waiting { hold, deadline, traceparent, answer } = waiting;
+        let Waiting { asked, deadline, traceparent, answer } = waiting;
         let timeout = deadline.saturating_duration_since(Instant::now());
         if answer.is_closed() || timeout.is_zero() {
             return None;
@@ -192,13 +199,17 @@ impl Unanswered {
         self.waiters.insert(self.last, answer);
         // At least 1: 0 would mean the default.
         let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1);
-        Some(HoldStreamItem { correlation: self.last, timeout_ms, hold: Some(hold), traceparent })
+        let (hold, release) = match asked {
+            Asked::Hold(hold) => (Some(hold), None),
+            Asked::Release(release) => (None, Some(release)),
+        };
+        Some(HoldStreamItem { correlation: self.last, timeout_ms, hold, traceparent, release })
     }
 
     fn settle(&mut self, answer: HoldStreamAnswer) {
         let Some(waiter) = self.waiters.remove(&answer.correlation) else { return };
         let outcome = match answer.outcome {
-            Some(Outcome::Held(held)) => Ok(held),
+            Some(outcome @ (Outcome::Held(_) | Outcome::Released(_))) => Ok(outcome),
             Some(Outcome::Status(encoded)) => Err(rpc::decode_status(&encoded)),
             None => Err(broken().into()),
         };
@@ -210,7 +221,7 @@ impl Unanswered {
     }
 }
 
-fn reply(waiter: oneshot::Sender<Result<HoldResponse, Status>>, outcome: Result<HoldResponse, Status>) {
+fn reply(waiter: oneshot::Sender<Result<Outcome, Status>>, outcome: Result<Outcome, Status>) {
     // A caller that has gone needs no answer: its hold lapses, or its repetition finds it.
     let _ = waiter.send(outcome);
 }

@@ -166,9 +166,10 @@ macro_rules! fake {
                     // In another order than asked: the correlation tells.
                     let answers = message.items.into_iter().rev().map(|item| HoldStreamAnswer {
                         correlation: item.correlation,
-                        outcome: Some(match shard.held(&item.hold.unwrap()) {
-                            Ok(held) => hold_stream_answer::Outcome::Held(held),
-                            Err(status) => hold_stream_answer::Outcome::Status(rpc::encode_status(&status)),
+                        outcome: Some(match item.hold.map(|hold| shard.held(&hold)) {
+                            Some(Ok(held)) => hold_stream_answer::Outcome::Held(held),
+                            Some(Err(status)) => hold_stream_answer::Outcome::Status(rpc::encode_status(&status)),
+                            None => hold_stream_answer::Outcome::Released(ReleaseResponse {}),
                         }),
                     });
                     Ok(HoldStreamResponse { answers: answers.collect() })

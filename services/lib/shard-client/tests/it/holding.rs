@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
+use proto::inventory::v1::{ReleaseRequest, ReleaseResponse};
 use rpc::{Failure, reason};
 use shard_client::{HoldLines, RetryOptions};
 use tokio::task::JoinHandle;
@@ -49,6 +50,18 @@ async fn holds_that_come_together_travel_together_and_each_gets_its_own_answer()
     assert_eq!(batches.iter().sum::<usize>() + shard.0.unary_holds.load(Ordering::SeqCst), 2_000);
     assert!(batches.iter().all(|items| *items <= 256), "{batches:?}");
     assert!(batches.len() < 200, "two thousand holds in {} messages", batches.len());
+    lines.stop().await;
+}
+
+#[tokio::test]
+async fn a_release_travels_with_the_holds() {
+    let fleet = fleet(RetryOptions::default()).await;
+    let (run, shard) = fleet.a_run();
+    let lines = lines(&fleet, &shard).await;
+    lines.lines.hold(&run, hold(run, 1)).await.unwrap();
+    // The fake shard answers no unary release: this one came on the stream.
+    let asked = ReleaseRequest { run: hold(run, 1).run, hold_id: hold(run, 1).hold_id };
+    assert_eq!(lines.lines.release(&run, asked).await.unwrap(), ReleaseResponse {});
     lines.stop().await;
 }
 
