@@ -27,6 +27,7 @@
 
 mod cluster;
 mod error;
+mod index;
 mod partitioned;
 mod postgres;
 mod rows;

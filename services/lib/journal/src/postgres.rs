@@ -18,7 +18,7 @@ use crate::time::ServerClock;
 use crate::types::check_appends;
 use crate::{
     AppendOutcome, Checkpoint, Claimed, FeedBatch, Head, Heartbeat, Journal, JournalError, RunHistory, SlotAppend,
-    SlotEpoch, Snapshot,
+    SlotEpoch, Snapshot, index,
 };
 
 /// How many batches one transaction of a purge deletes.
@@ -249,32 +249,37 @@ fn slot_columns(slots: impl Iterator<Item = SlotId>) -> Vec<i32> {
     slots.map(slot_column).collect()
 }
 
+/// Appends in slot order, as the statement wants it.
 async fn append(
     connection: &mut PgConnection,
     clock: &ServerClock,
     appends: &[SlotAppend],
     advanced: &[Head],
 ) -> Result<HashMap<SlotId, Appended>, JournalError> {
-    type Row = (i32, Option<i64>, i64, i64, Vec<u8>, Vec<u8>);
-    let expected = || appends.iter().map(|append| &append.expected);
-    let index = || appends.iter().flat_map(|append| append.runs.iter().map(move |run| (append.slot, run)));
-    let rows: Vec<Row> = sqlx::query_as(include_str!("queries/postgres/append.sql"))
-        .bind(slot_columns(appends.iter().map(|append| append.slot)))
-        .bind(expected().map(|head| number_column(head.version)).collect::<Vec<_>>())
-        .bind(expected().map(|head| &head.tail.0[..]).collect::<Vec<_>>())
-        .bind(expected().map(|head| number_column(head.epoch)).collect::<Vec<_>>())
-        .bind(appends.iter().map(|append| &append.batch_id.0[..]).collect::<Vec<_>>())
-        .bind(advanced.iter().map(|head| &head.chain.0[..]).collect::<Vec<_>>())
-        .bind(appends.iter().map(|append| &append.payload[..]).collect::<Vec<_>>())
-        .bind(slot_columns(index().map(|(slot, _)| slot)))
-        .bind(index().map(|(_, run)| run.to_string()).collect::<Vec<_>>())
-        .fetch_all(connection)
+    let mut sent: Vec<(&SlotAppend, &Head)> = appends.iter().zip(advanced).collect();
+    sent.sort_unstable_by_key(|(append, _)| append.slot);
+    let appends = || sent.iter().map(|(append, _)| *append);
+    let rows: Vec<(i32, i64)> = sqlx::query_as(include_str!("queries/postgres/append.sql"))
+        .bind(slot_columns(appends().map(|append| append.slot)))
+        .bind(appends().map(|append| number_column(append.expected.version)).collect::<Vec<_>>())
+        .bind(appends().map(|append| &append.expected.tail.0[..]).collect::<Vec<_>>())
+        .bind(appends().map(|append| number_column(append.expected.epoch)).collect::<Vec<_>>())
+        .bind(appends().map(|append| &append.batch_id.0[..]).collect::<Vec<_>>())
+        .bind(sent.iter().map(|(_, head)| &head.chain.0[..]).collect::<Vec<_>>())
+        .bind(appends().map(|append| &append.payload[..]).collect::<Vec<_>>())
+        .bind(appends().map(|append| index::write_runs(&append.runs)).collect::<Vec<_>>())
+        .fetch_all(&mut *connection)
         .await?;
-    let read = |(slot, time_ms, version, epoch, tail, chain): Row| {
-        let head_before = rows::head(version, epoch, &tail, &chain)?;
-        Ok((rows::slot(slot)?, Appended { head_before, committed_at: time_ms.map(|ms| clock.observe(ms)) }))
-    };
-    rows.into_iter().map(read).collect()
+    let mut found = HashMap::with_capacity(sent.len());
+    for (slot, time_ms) in rows {
+        found.insert(rows::slot(slot)?, Appended::Committed(clock.observe(time_ms)));
+    }
+    let refused: Vec<SlotId> = appends().map(|append| append.slot).filter(|slot| !found.contains_key(slot)).collect();
+    if !refused.is_empty() {
+        let heads = heads(connection, &refused).await?;
+        found.extend(heads.into_iter().map(|(slot, head)| (slot, Appended::Fenced(head))));
+    }
+    Ok(found)
 }
 
 async fn claim(

@@ -105,10 +105,18 @@ pub(crate) fn read_names(text: &str) -> Result<Vec<SnapshotName>, JournalError> 
         .collect()
 }
 
-/// What an append found: the head before it, and the time of the commit where the head advanced.
-pub(crate) struct Appended {
-    pub(crate) head_before: Head,
-    pub(crate) committed_at: Option<Time>,
+/// Versions as the JSON array that both engines read.
+pub(crate) fn json_array(versions: &[u64]) -> String {
+    let numbers: Vec<_> = versions.iter().map(u64::to_string).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// What became of a slot's append.
+pub(crate) enum Appended {
+    /// The head advanced, at this time.
+    Committed(Time),
+    /// The head is another one than expected: this.
+    Fenced(Head),
 }
 
 /// The answer to each append of a statement, by what the statement said of each slot.
@@ -118,10 +126,10 @@ pub(crate) fn outcomes(
     found: &HashMap<SlotId, Appended>,
 ) -> Vec<AppendOutcome> {
     let outcome = |(append, new): (&SlotAppend, &Head)| match found.get(&append.slot) {
-        Some(Appended { committed_at: Some(time), .. }) => {
+        Some(Appended::Committed(time)) => {
             AppendOutcome::Committed { version: new.version, time: *time, chain: new.chain }
         }
-        Some(Appended { head_before, committed_at: None }) => AppendOutcome::Fenced { head: *head_before },
+        Some(Appended::Fenced(head)) => AppendOutcome::Fenced { head: *head },
         None => AppendOutcome::Unknown {
             error: Arc::new(JournalError::Configuration(format!("slot {} is not in this cluster", append.slot))),
         },

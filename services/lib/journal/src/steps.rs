@@ -1,13 +1,15 @@
 //! The steps that are the same SQL on both engines, written once and compiled for each one's connection.
 
 macro_rules! steps {
-    ($(#[$doc:meta])* $engine:ident, $connection:ty) => {
+    ($(#[$doc:meta])* $engine:ident, $connection:ty, $listed_versions:literal) => {
         $(#[$doc])*
         pub(crate) mod $engine {
+            use std::collections::{BTreeMap, HashMap};
+
             use domain::{Run, SlotId, Time};
 
             use crate::rows::{self, BatchRow, SnapshotRow, number, number_column, slot_column};
-            use crate::{Checkpoint, FeedBatch, JournalError, RunHistory, Snapshot, SnapshotName};
+            use crate::{Checkpoint, FeedBatch, JournalError, RunHistory, Snapshot, SnapshotName, index};
 
             pub(crate) async fn read_feed(
                 connection: &mut $connection,
@@ -63,19 +65,102 @@ macro_rules! steps {
                     let missing = format!("the snapshot that stands for purged batches of {run} is missing or damaged");
                     return Err(JournalError::Corrupt(missing));
                 }
-                let rows: Vec<BatchRow> = sqlx::query_as(
-                    "SELECT batch.version, batch_id, previous_id, epoch, time_ms, chain, payload
-                     FROM slot_index AS entry
-                     JOIN slot_batch AS batch ON batch.slot = entry.slot AND batch.version = entry.version
-                     WHERE entry.slot = $1 AND entry.run = $2 AND entry.version > $3 ORDER BY entry.version",
+                let after = snapshot.as_ref().map_or(0, |snapshot| snapshot.version);
+                let versions = versions_of(connection, slot, run, after).await?;
+                let batches = read_versions(connection, slot, &versions).await?;
+                Ok(RunHistory { snapshot, batches })
+            }
+
+            /// The versions after one that concern a run, in order: those in the index, then those that are newer than it.
+            async fn versions_of(
+                connection: &mut $connection,
+                slot: SlotId,
+                run: &Run,
+                after: u64,
+            ) -> Result<Vec<u64>, JournalError> {
+                let entries: Vec<(i64, i64)> = sqlx::query_as(
+                    "SELECT chunk, versions FROM slot_index WHERE slot = $1 AND run = $2 AND chunk >= $3 ORDER BY chunk",
                 )
                 .bind(slot_column(slot))
                 .bind(run.to_string())
-                .bind(number_column(snapshot.as_ref().map_or(0, |snapshot| snapshot.version)))
+                .bind(number_column(index::chunk_of(after + 1)))
                 .fetch_all(&mut *connection)
                 .await?;
-                let batches = rows.into_iter().map(|row| rows::batch(slot, row)).collect::<Result<_, _>>()?;
-                Ok(RunHistory { snapshot, batches })
+                let mut versions = Vec::new();
+                for (chunk, bits) in entries {
+                    versions.extend(index::versions(number(chunk)?, bits).filter(|version| *version > after));
+                }
+                for (version, runs) in newer_than_index(connection, slot, after).await? {
+                    if runs.contains(run) {
+                        versions.push(version);
+                    }
+                }
+                Ok(versions)
+            }
+
+            /// The batches that the index does not know yet, those after a version, each with its runs.
+            async fn newer_than_index(
+                connection: &mut $connection,
+                slot: SlotId,
+                after: u64,
+            ) -> Result<Vec<(u64, Vec<Run>)>, JournalError> {
+                let indexed = index::complete_up_to(slot, head_version(connection, slot).await?);
+                let rows: Vec<(i64, String)> = sqlx::query_as(
+                    "SELECT version, runs FROM slot_batch WHERE slot = $1 AND version > $2 ORDER BY version",
+                )
+                .bind(slot_column(slot))
+                .bind(number_column(indexed.max(after)))
+                .fetch_all(connection)
+                .await?;
+                let read = |(version, runs): (i64, String)| {
+                    Ok((number(version)?, index::read_runs(&runs).collect::<Result<_, _>>()?))
+                };
+                rows.into_iter().map(read).collect()
+            }
+
+            async fn head_version(connection: &mut $connection, slot: SlotId) -> Result<u64, JournalError> {
+                let version: i64 = sqlx::query_scalar("SELECT version FROM slot_head WHERE slot = $1")
+                    .bind(slot_column(slot))
+                    .fetch_one(connection)
+                    .await?;
+                number(version)
+            }
+
+            /// The batches of these versions, which are in order. Those that are purged are left out.
+            async fn read_versions(
+                connection: &mut $connection,
+                slot: SlotId,
+                versions: &[u64],
+            ) -> Result<Vec<FeedBatch>, JournalError> {
+                let (Some(first), Some(last)) = (versions.first(), versions.last()) else { return Ok(Vec::new()) };
+                // A run in most batches of a stretch is read as one stretch: looking each up takes twice as long.
+                let dense = (last - first) / 2 < versions.len() as u64;
+                let query = if dense {
+                    sqlx::query_as(
+                        "SELECT version, batch_id, previous_id, epoch, time_ms, chain, payload FROM slot_batch
+                         WHERE slot = $1 AND version >= $2 AND version <= $3 ORDER BY version",
+                    )
+                    .bind(slot_column(slot))
+                    .bind(number_column(*first))
+                    .bind(number_column(*last))
+                } else {
+                    sqlx::query_as(concat!(
+                        "SELECT version, batch_id, previous_id, epoch, time_ms, chain, payload FROM slot_batch
+                         WHERE slot = $1 AND version IN (",
+                        $listed_versions,
+                        ") ORDER BY version"
+                    ))
+                    .bind(slot_column(slot))
+                    .bind(rows::json_array(versions))
+                };
+                let found: Vec<BatchRow> = query.fetch_all(connection).await?;
+                let mut batches = Vec::with_capacity(versions.len());
+                for row in found {
+                    if versions.binary_search(&number(row.0)?).is_ok() {
+                        batches.push(rows::batch(slot, row)?);
+                    }
+                }
+                Ok(batches)
             }
 
             /// Whether batches of a run may be gone: its slot was purged behind a checkpoint that names it.
@@ -164,24 +249,32 @@ macro_rules! steps {
                 slot: SlotId,
                 from: u64,
             ) -> Result<u64, JournalError> {
-                let first_uncovered: Option<i64> = sqlx::query_scalar(
-                    "SELECT min(entry.version) FROM slot_index AS entry
-                     LEFT JOIN (SELECT run, max(version) AS version FROM run_snapshot WHERE slot = $1 GROUP BY run)
-                        AS newest ON newest.run = entry.run
-                     WHERE entry.slot = $1 AND entry.version > $2 AND entry.version > coalesce(newest.version, 0)",
-                )
-                .bind(slot_column(slot))
-                .bind(number_column(from))
-                .fetch_one(&mut *connection)
-                .await?;
-                if let Some(version) = first_uncovered {
-                    return number(version - 1);
+                let newest = newest_snapshots(connection, slot).await?;
+                let newest: HashMap<Run, u64> = newest.into_iter().map(|name| (name.run, name.version)).collect();
+                let is_uncovered =
+                    |run: &Run, version: u64| version > from && newest.get(run).is_none_or(|covered| version > *covered);
+                let entries: Vec<(String, i64, i64)> =
+                    sqlx::query_as("SELECT run, chunk, versions FROM slot_index WHERE slot = $1 AND chunk >= $2")
+                        .bind(slot_column(slot))
+                        .bind(number_column(index::chunk_of(from + 1)))
+                        .fetch_all(&mut *connection)
+                        .await?;
+                let mut first_uncovered: Option<u64> = None;
+                for (run, chunk, bits) in entries {
+                    let run: Run =
+                        run.parse().map_err(|_| JournalError::Corrupt(format!("an index entry of the run {run:?}")))?;
+                    let uncovered = index::versions(number(chunk)?, bits).find(|version| is_uncovered(&run, *version));
+                    first_uncovered = [first_uncovered, uncovered].into_iter().flatten().min();
                 }
-                let version: i64 = sqlx::query_scalar("SELECT version FROM slot_head WHERE slot = $1")
-                    .bind(slot_column(slot))
-                    .fetch_one(connection)
-                    .await?;
-                number(version)
+                if first_uncovered.is_none() {
+                    let newer = newer_than_index(connection, slot, from).await?;
+                    let uncovered = newer.iter().find(|(version, runs)| runs.iter().any(|run| is_uncovered(run, *version)));
+                    first_uncovered = uncovered.map(|(version, _)| *version);
+                }
+                if let Some(version) = first_uncovered {
+                    return Ok(version - 1);
+                }
+                head_version(connection, slot).await
             }
 
             async fn newest_snapshots(
@@ -297,9 +390,9 @@ macro_rules! steps {
                 .fetch_one(&mut *connection)
                 .await?;
                 let Some(last) = last else { return Ok(0) };
-                sqlx::query("DELETE FROM slot_index WHERE slot = $1 AND version <= $2")
+                sqlx::query("DELETE FROM slot_index WHERE slot = $1 AND chunk < $2")
                     .bind(slot_column(slot))
-                    .bind(last)
+                    .bind(number_column(index::whole_chunks(number(last)?)))
                     .execute(&mut *connection)
                     .await?;
                 let deleted = sqlx::query("DELETE FROM slot_batch WHERE slot = $1 AND version <= $2")
@@ -310,25 +403,13 @@ macro_rules! steps {
                 Ok(deleted.rows_affected())
             }
 
-            /// The runs a slot has anything of, in order of their names. Steps from run to run in the index instead of reading
-            /// an entry for every batch.
+            /// The runs a slot has anything of, in order of their names.
             pub(crate) async fn runs_of(connection: &mut $connection, slot: SlotId) -> Result<Vec<Run>, JournalError> {
-                let names: Vec<String> = sqlx::query_scalar(
-                    "WITH RECURSIVE indexed (run) AS (
-                         SELECT min(run) FROM slot_index WHERE slot = $1
-                         UNION ALL
-                         SELECT (SELECT min(entry.run) FROM slot_index AS entry
-                                 WHERE entry.slot = $1 AND entry.run > indexed.run)
-                         FROM indexed WHERE indexed.run IS NOT NULL
-                     )
-                     SELECT run FROM indexed WHERE run IS NOT NULL
-                     UNION SELECT run FROM run_snapshot WHERE slot = $1
-                     ORDER BY run",
-                )
-                .bind(slot_column(slot))
-                .fetch_all(connection)
-                .await?;
-                names.iter().map(|name| rows::run(name)).collect()
+                let mut runs = last_versions(connection, slot).await?;
+                for snapshot in newest_snapshots(connection, slot).await? {
+                    runs.insert(snapshot.run.to_string(), snapshot.version);
+                }
+                runs.keys().map(|name| rows::run(name)).collect()
             }
 
             /// The runs of a slot that have batches after their newest snapshot.
@@ -336,7 +417,25 @@ macro_rules! steps {
                 connection: &mut $connection,
                 slot: SlotId,
             ) -> Result<Vec<Run>, JournalError> {
-                let names: Vec<String> = sqlx::query_scalar(
+                let mut runs = last_versions(connection, slot).await?;
+                for snapshot in newest_snapshots(connection, slot).await? {
+                    let name = snapshot.run.to_string();
+                    if runs.get(&name).is_some_and(|last| *last <= snapshot.version) {
+                        runs.remove(&name);
+                    }
+                }
+                runs.keys().map(|name| rows::run(name)).collect()
+            }
+
+            /// The newest version of each run that has batches, by the run's name. Steps from run to run in the index instead of
+            /// reading an entry for every chunk. What is newer than the index is read first: whatever enters the index between
+            /// the two is seen twice, not missed.
+            async fn last_versions(
+                connection: &mut $connection,
+                slot: SlotId,
+            ) -> Result<BTreeMap<String, u64>, JournalError> {
+                let newer = newer_than_index(connection, slot, 0).await?;
+                let entries: Vec<(String, i64, i64)> = sqlx::query_as(
                     "WITH RECURSIVE indexed (run) AS (
                          SELECT min(run) FROM slot_index WHERE slot = $1
                          UNION ALL
@@ -344,18 +443,23 @@ macro_rules! steps {
                                  WHERE entry.slot = $1 AND entry.run > indexed.run)
                          FROM indexed WHERE indexed.run IS NOT NULL
                      )
-                     SELECT run FROM indexed
-                     WHERE run IS NOT NULL
-                       AND (SELECT max(entry.version) FROM slot_index AS entry
-                            WHERE entry.slot = $1 AND entry.run = indexed.run)
-                         > (SELECT coalesce(max(snapshot.version), 0) FROM run_snapshot AS snapshot
-                            WHERE snapshot.slot = $1 AND snapshot.run = indexed.run)
-                     ORDER BY run",
+                     SELECT entry.run, entry.chunk, entry.versions
+                     FROM indexed JOIN slot_index AS entry
+                       ON entry.slot = $1 AND entry.run = indexed.run
+                      AND entry.chunk = (SELECT max(other.chunk) FROM slot_index AS other
+                                         WHERE other.slot = $1 AND other.run = indexed.run)",
                 )
                 .bind(slot_column(slot))
                 .fetch_all(connection)
                 .await?;
-                names.iter().map(|name| rows::run(name)).collect()
+                let mut last = BTreeMap::new();
+                for (run, chunk, bits) in entries {
+                    last.insert(run, index::versions(number(chunk)?, bits).last().unwrap_or(0));
+                }
+                for (version, runs) in newer {
+                    last.extend(runs.into_iter().map(|run| (run.to_string(), version)));
+                }
+                Ok(last)
             }
 
             /// The slots with a checkpoint whose batches are there and older than a moment, with the newest such checkpoint.
@@ -435,9 +539,9 @@ macro_rules! steps {
 
 steps! {
     /// On SQLite.
-    sqlite, sqlx::SqliteConnection
+    sqlite, sqlx::SqliteConnection, "SELECT value FROM json_each($2)"
 }
 steps! {
     /// On Postgres.
-    postgres, sqlx::PgConnection
+    postgres, sqlx::PgConnection, "SELECT json_array_elements_text($2::json)::int8"
 }

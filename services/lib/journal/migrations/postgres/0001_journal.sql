@@ -18,7 +18,7 @@ CREATE TABLE slot_head (
     claim_nonce  bytea
 ) WITH (fillfactor = 30, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
--- One row per batch. Payloads are protobuf that barely shrinks: compressing them would only cost time.
+-- One row per batch. `runs` is a JSON array of the runs it concerns. Payloads are protobuf that barely shrinks: compressing them would only cost time.
 CREATE TABLE slot_batch (
     version      int8   NOT NULL,
     epoch        int8   NOT NULL,
@@ -28,16 +28,19 @@ CREATE TABLE slot_batch (
     previous_id  bytea  NOT NULL,
     chain        bytea  NOT NULL,
     payload      bytea  NOT NULL,
+    runs         text   NOT NULL DEFAULT '[]',
     PRIMARY KEY (slot, version)
 );
 ALTER TABLE slot_batch ALTER COLUMN payload SET STORAGE EXTERNAL;
 
--- Which batches concern a run.
+-- Which batches concern a run: bit n of `versions` stands for version 64 * chunk + 1 + n. Written once in 64 versions of a
+-- slot; later batches say it themselves.
 CREATE TABLE slot_index (
-    version  int8  NOT NULL,
-    slot     int4  NOT NULL,
-    run      text  COLLATE "C" NOT NULL,
-    PRIMARY KEY (slot, run, version)
+    chunk     int8  NOT NULL,
+    versions  int8  NOT NULL,
+    slot      int4  NOT NULL,
+    run       text  COLLATE "C" NOT NULL,
+    PRIMARY KEY (slot, run, chunk)
 );
 
 -- States of runs. Those that a checkpoint names are kept until a later checkpoint.

@@ -17,7 +17,7 @@ CREATE TABLE slot_head (
     claim_nonce  BLOB
 ) STRICT;
 
--- One row per batch, in order of arrival: rows keyed by (slot, version) would each land on a page of their own.
+-- One row per batch, in order of arrival; `runs` is a JSON array of the runs it concerns. Rows keyed by (slot, version) would each land on a page of their own.
 CREATE TABLE slot_batch (
     seq          INTEGER PRIMARY KEY,
     slot         INTEGER NOT NULL,
@@ -28,15 +28,18 @@ CREATE TABLE slot_batch (
     previous_id  BLOB    NOT NULL,
     chain        BLOB    NOT NULL,
     payload      BLOB    NOT NULL,
+    runs         TEXT    NOT NULL DEFAULT '[]',
     UNIQUE (slot, version)
 ) STRICT;
 
--- Which batches concern a run.
+-- Which batches concern a run: bit n of `versions` stands for version 64 * chunk + 1 + n. Written once in 64 versions of a
+-- slot; later batches say it themselves.
 CREATE TABLE slot_index (
-    slot     INTEGER NOT NULL,
-    run      TEXT    NOT NULL,
-    version  INTEGER NOT NULL,
-    PRIMARY KEY (slot, run, version)
+    slot      INTEGER NOT NULL,
+    run       TEXT    NOT NULL,
+    chunk     INTEGER NOT NULL,
+    versions  INTEGER NOT NULL,
+    PRIMARY KEY (slot, run, chunk)
 ) STRICT, WITHOUT ROWID;
 
 -- States of runs. Those that a checkpoint names are kept until a later checkpoint.

@@ -9,6 +9,7 @@ use crate::backend::{Backend, batch, claim, must_commit, on_every_backend, runs_
 on_every_backend! {
     a_feed_is_read_from_a_cursor_in_pieces,
     a_run_is_loaded_by_its_own_batches,
+    a_run_is_found_among_hundreds_of_batches,
     a_run_is_loaded_from_its_newest_snapshot,
     many_runs_of_one_batch_are_all_found,
     a_checkpoint_waits_for_every_runs_snapshot,
@@ -76,6 +77,49 @@ async fn a_run_is_loaded_by_its_own_batches(backend: &Backend) {
         RunHistory::default(),
         "another run of the same train and day"
     );
+    journal.close().await;
+}
+
+/// What concerns a run is found wherever it stands: in the index, after it, on both sides of a chunk's edge.
+async fn a_run_is_found_among_hundreds_of_batches(backend: &Backend) {
+    let journal = backend.journal().await;
+    let runs = runs_of(slot(SLOT), 3);
+    let mut head = claim(&*journal, slot(SLOT), "a").await;
+    let mut expected = [Vec::new(), Vec::new(), Vec::new()];
+    for version in 1..=330u64 {
+        // The first run is in every batch, the second in every third, the last in few.
+        let concerned: Vec<usize> = [(0, 1), (1, 3), (2, 41)]
+            .into_iter()
+            .filter(|(_, every)| version % every == 0)
+            .map(|(run, _)| run)
+            .collect();
+        let payload = concerned.iter().map(usize::to_string).collect::<String>();
+        head = append_all(&*journal, head, &runs, &[&payload]).await;
+        concerned.iter().for_each(|run| expected[*run].push(version));
+        if [63, 64, 65, 66, 129, 200, 330].contains(&version) {
+            for (run, expected) in runs.iter().zip(&expected) {
+                assert_eq!(versions(&journal.load_run(run).await.unwrap()), (None, expected.clone()), "{version}");
+            }
+        }
+    }
+    for run in &runs {
+        journal.put_snapshot(&snapshot(*run, 200)).await.unwrap();
+    }
+    let checkpoint = journal.checkpoint(slot(SLOT)).await.unwrap().unwrap();
+    assert_eq!(checkpoint.version, 200);
+    for purged in [false, true] {
+        if purged {
+            journal.purge(slot(SLOT), 200).await.unwrap();
+        }
+        for (run, expected) in runs.iter().zip(&expected) {
+            let after: Vec<u64> = expected.iter().copied().filter(|version| *version > 200).collect();
+            assert_eq!(versions(&journal.load_run(run).await.unwrap()), (Some(200), after));
+        }
+    }
+    journal.put_snapshot(&snapshot(runs[0], 330)).await.unwrap();
+    journal.put_snapshot(&snapshot(runs[1], 330)).await.unwrap();
+    let checkpoint = journal.checkpoint(slot(SLOT)).await.unwrap().unwrap();
+    assert_eq!(checkpoint.version, 204, "205 is the first batch of the last run that no snapshot has: 41 * 5");
     journal.close().await;
 }
 
