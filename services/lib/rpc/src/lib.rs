@@ -30,6 +30,6 @@ pub use context::CallContext;
 pub use failure::{ERROR_DOMAIN, Failure, decode_status, encode_status};
 pub use limits::{Limits, LinkOptions};
 pub use link::Link;
-pub use running::Running;
+pub use running::{ALIVE, Running};
 pub use server::Stack;
 pub use switchboard::Switchboard;

@@ -32,6 +32,10 @@ pub struct Running {
     sockets: TaskTracker,
 }
 
+/// The name under which the health service answers SERVING for as long as the component runs, ready or not: what discovery
+/// asks. A shard that still claims its slots is unready but must not lose them for it.
+pub const ALIVE: &str = "alive";
+
 /// The health service's statuses of every service of a component.
 #[derive(Clone)]
 struct Health {
@@ -56,6 +60,7 @@ impl Running {
             services: endpoints.iter().map(|endpoint| endpoint.service).collect(),
         };
         health.set(ServingStatus::NotServing).await;
+        health.reporter.set_service_status(ALIVE, ServingStatus::Serving).await;
         endpoints.extend(server::reflection(&health.services));
         endpoints.push(Endpoint::of(HealthServer::new(HealthService::from_health_reporter(health.reporter.clone()))));
         let stack = Stack::new(&name, limits.clone(), endpoints, authentication);
