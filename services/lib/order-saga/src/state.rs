@@ -12,7 +12,7 @@ use domain::{HoldId, Money, Time};
 
 use crate::order::{EndReason, Order, Phase, Place, RefundCause, RefundState, Seats, TicketState, Trade, TradeState};
 
-pub use effects::{Effect, awaited, next_deadline, pending};
+pub use effects::{Effect, awaited, concerns, next_deadline, pending};
 
 /// Bounds of the saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::metrics;
 use crate::order::{EndReason, Order, Phase};
 use crate::rules::days::railway_day;
-use crate::state::{Effect, Event, awaited, next_deadline, pending, step};
+use crate::state::{Effect, Event, awaited, concerns, next_deadline, pending, step};
 use crate::store::{Cancellation, Change, StoreError};
 
 /// How often an event is tried on an order that others change at the same time.
@@ -17,7 +17,17 @@ const EFFECTS_MAX: u32 = 64;
 
 impl App {
     /// Decides what an event makes of an order and records it. Nothing is recorded when it changes nothing.
-    pub(super) async fn apply(&self, mut order: Order, mut event: Event) -> Result<Order, Error> {
+    pub(super) async fn apply(&self, order: Order, event: Event) -> Result<Order, Error> {
+        self.apply_while(order, event, |_| true).await
+    }
+
+    /// The same for an event that means nothing to an order which others have changed so that it no longer concerns it.
+    async fn apply_while(
+        &self,
+        mut order: Order,
+        mut event: Event,
+        concerns: impl Fn(&Order) -> bool,
+    ) -> Result<Order, Error> {
         for _ in 0..CONFLICTS_MAX {
             let now = self.clock.now();
             let (next, effects) = step(&order, event.clone(), now, &self.terms)?;
@@ -32,7 +42,12 @@ impl App {
                     self.watchers.tell(next.id, next.version);
                     return Ok(next);
                 }
-                Err(StoreError::Conflict) => order = self.load(order.id).await?,
+                Err(StoreError::Conflict) => {
+                    order = self.load(order.id).await?;
+                    if !concerns(&order) {
+                        return Ok(order);
+                    }
+                }
                 // The passengers have other tickets by now: late money goes back instead.
                 Err(StoreError::Refused(_)) if matches!(&event, Event::Trade(news) if news.revive) => {
                     let Event::Trade(news) = &mut event else { continue };
@@ -66,7 +81,7 @@ impl App {
             }
         };
         let version = order.version;
-        let next = self.apply(order.clone(), event).await?;
+        let next = self.apply_while(order.clone(), event, |now| concerns(effect, order, now)).await?;
         Ok((next.version != version).then_some(next))
     }
 

@@ -111,6 +111,19 @@ pub fn awaited(order: &Order) -> Vec<Effect> {
         .collect()
 }
 
+/// Whether what came of an effect that was begun on `asked` still concerns the order as it is `now`. Two tasks may perform
+/// the same effect, and one of them may be heard after the other went on: news of a hold that has ended must not be taken
+/// for news of the hold that followed it.
+pub fn concerns(effect: &Effect, asked: &Order, now: &Order) -> bool {
+    let hold = |order: &Order, leg: u8| order.legs.get(usize::from(leg)).map(|leg| leg.hold);
+    match effect {
+        Effect::OpenHold { leg } | Effect::Confirm { leg } | Effect::Release { leg } | Effect::HoldAgain { leg } => {
+            hold(asked, *leg) == hold(now, *leg)
+        }
+        _ => true,
+    }
+}
+
 /// When the order changes by itself.
 pub fn next_deadline(order: &Order) -> Option<Time> {
     order.pay_by.filter(|_| matches!(order.phase, Phase::Held | Phase::Paying))
