@@ -64,7 +64,8 @@ impl Default for Options {
             callback_window_ms: 300_000,
             provider_timeout_ms: 3_000,
             check_first_ms: 2_000,
-            check_max_ms: 60_000,
+            // Well under the minute after which no refund may still be stuck, as seeds of the simulation showed.
+            check_max_ms: 20_000,
             poll_ms: 200,
             in_flight_max: 64,
             limits: Limits::internal(),
