@@ -4,7 +4,9 @@
 //! node stands still, crashes or loses its slots. The owners are the very state machines that the product runs. What is
 //! answered and written down is judged by a second opinion that shares nothing with them.
 //!
-//! A simulation is worth what it finds: every defect of [`defects::DEFECTS`] must be found.
+//! [`saga`] does the same for orders and money, on the decisions that order and payment run.
+//!
+//! A simulation is worth what it finds: every defect of [`defects::DEFECTS`] and [`saga::SAGA_DEFECTS`] must be found.
 
 pub mod chance;
 pub mod defects;
@@ -13,6 +15,7 @@ pub mod kernel;
 pub mod naive;
 pub mod protocols;
 pub mod rules;
+pub mod saga;
 pub mod search;
 pub mod subject;
 pub mod toy;
