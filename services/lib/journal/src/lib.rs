@@ -39,7 +39,7 @@ mod types;
 pub use cluster::{ClusterConfig, PARTITIONS, create, open, partition};
 pub use error::JournalError;
 pub use types::{
-    APPEND_SLOTS_MAX, AppendOutcome, BatchId, ChainHash, Checkpoint, Claimed, FeedBatch, Head, Heartbeat,
+    APPEND_SLOTS_MAX, AppendOutcome, BatchId, ChainHash, Checkpoint, Claimed, FeedBatch, FreeClaim, Head, Heartbeat,
     PAYLOAD_BYTES_MAX, RunHistory, SlotAppend, SlotEpoch, Snapshot, SnapshotName,
 };
 
@@ -68,6 +68,13 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The outcome is then unknown: repeat the claim, which raises the epoch further and so settles it.
     async fn claim(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<Claimed>, JournalError>;
+
+    /// As [`Journal::claim`], for slots that nobody owns and for those that this owner has already. A slot that another owner
+    /// has is left as it is, and waits for nobody's append. Answers are in the order of `slots`.
+    ///
+    /// # Errors
+    /// As for [`Journal::claim`].
+    async fn claim_free(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<FreeClaim>, JournalError>;
 
     /// Gives slots up: forgets their owner where the epoch is still the given one. Epochs stay, so the next claim fences
     /// whatever is still under way.

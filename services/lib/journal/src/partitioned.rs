@@ -10,8 +10,8 @@ use futures::future::{join_all, try_join_all};
 use crate::cluster::{PARTITIONS, partition};
 use crate::time::ServerClock;
 use crate::{
-    AppendOutcome, Checkpoint, Claimed, FeedBatch, Head, Heartbeat, Journal, JournalError, RunHistory, SlotAppend,
-    SlotEpoch, Snapshot,
+    AppendOutcome, Checkpoint, Claimed, FeedBatch, FreeClaim, Head, Heartbeat, Journal, JournalError, RunHistory,
+    SlotAppend, SlotEpoch, Snapshot,
 };
 
 #[derive(Debug)]
@@ -99,6 +99,14 @@ impl Journal for PartitionedJournal {
         let answers = pieces
             .into_iter()
             .map(async |piece| placed(piece.places, piece.cluster.claim(&piece.items, owner, nonce)).await);
+        Ok(put_together(try_join_all(answers).await?))
+    }
+
+    async fn claim_free(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<FreeClaim>, JournalError> {
+        let pieces = self.cut(slots.iter().copied(), |slot| *slot);
+        let answers = pieces
+            .into_iter()
+            .map(async |piece| placed(piece.places, piece.cluster.claim_free(&piece.items, owner, nonce)).await);
         Ok(put_together(try_join_all(answers).await?))
     }
 

@@ -17,8 +17,8 @@ use crate::steps::postgres as steps;
 use crate::time::ServerClock;
 use crate::types::check_appends;
 use crate::{
-    AppendOutcome, Checkpoint, Claimed, FeedBatch, Head, Heartbeat, Journal, JournalError, RunHistory, SlotAppend,
-    SlotEpoch, Snapshot, index,
+    AppendOutcome, Checkpoint, Claimed, FeedBatch, FreeClaim, Head, Heartbeat, Journal, JournalError, RunHistory,
+    SlotAppend, SlotEpoch, Snapshot, index,
 };
 
 /// How many batches one transaction of a purge deletes.
@@ -115,6 +115,12 @@ impl Journal for PostgresJournal {
     async fn claim(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<Claimed>, JournalError> {
         let mut connection = self.lend().await?;
         let claimed = self.within(claim(&mut connection, &self.clock, slots, owner, nonce)).await;
+        in_order(slots, &connection.settle(claimed)?)
+    }
+
+    async fn claim_free(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<FreeClaim>, JournalError> {
+        let mut connection = self.lend().await?;
+        let claimed = self.within(claim_free(&mut connection, &self.clock, slots, owner, nonce)).await;
         in_order(slots, &connection.settle(claimed)?)
     }
 
@@ -299,6 +305,34 @@ async fn claim(
     let read = |(slot, version, epoch, tail, chain, previous_owner, time_ms): Row| {
         let (slot, head) = (rows::slot(slot)?, rows::head(version, epoch, &tail, &chain)?);
         Ok((slot, Claimed { slot, head, previous_owner, time: clock.observe(time_ms) }))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+async fn claim_free(
+    connection: &mut PgConnection,
+    clock: &ServerClock,
+    slots: &[SlotId],
+    owner: &str,
+    nonce: u128,
+) -> Result<HashMap<SlotId, FreeClaim>, JournalError> {
+    type Row = (i32, Option<i64>, Option<i64>, Vec<u8>, Vec<u8>, Option<String>, i64);
+    let rows: Vec<Row> = sqlx::query_as(include_str!("queries/postgres/claim_free.sql"))
+        .bind(slot_columns(slots.iter().copied()))
+        .bind(owner)
+        .bind(&nonce.to_be_bytes()[..])
+        .fetch_all(connection)
+        .await?;
+    let read = |(slot, version, epoch, tail, chain, previous_owner, time_ms): Row| {
+        let slot = rows::slot(slot)?;
+        let claim = match version.zip(epoch) {
+            Some((version, epoch)) => {
+                let head = rows::head(version, epoch, &tail, &chain)?;
+                FreeClaim::Claimed(Claimed { slot, head, previous_owner, time: clock.observe(time_ms) })
+            }
+            None => FreeClaim::Held { owner: previous_owner.unwrap_or_default() },
+        };
+        Ok((slot, claim))
     };
     rows.into_iter().map(read).collect()
 }

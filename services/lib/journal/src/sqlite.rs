@@ -17,8 +17,8 @@ use crate::steps::sqlite as steps;
 use crate::time::WallClock;
 use crate::types::check_appends;
 use crate::{
-    AppendOutcome, Checkpoint, Claimed, FeedBatch, Head, Heartbeat, Journal, JournalError, RunHistory, SlotAppend,
-    SlotEpoch, Snapshot,
+    AppendOutcome, Checkpoint, Claimed, FeedBatch, FreeClaim, Head, Heartbeat, Journal, JournalError, RunHistory,
+    SlotAppend, SlotEpoch, Snapshot,
 };
 
 /// How many batches one transaction of a purge deletes: appends wait no longer than that takes.
@@ -74,6 +74,17 @@ impl Journal for SqliteJournal {
         let claimed = self
             .writer
             .submit(move |connection| Box::pin(async move { claim(connection, &clock, &slots, &owner, nonce).await }))
+            .await?;
+        Ok(claimed)
+    }
+
+    async fn claim_free(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<FreeClaim>, JournalError> {
+        let (slots, owner, clock) = (slots.to_vec(), owner.to_owned(), self.clock.clone());
+        let claimed = self
+            .writer
+            .submit(move |connection| {
+                Box::pin(async move { claim_free(connection, &clock, &slots, &owner, nonce).await })
+            })
             .await?;
         Ok(claimed)
     }
@@ -232,6 +243,31 @@ async fn claim(
         time,
     };
     Ok(slots.iter().zip(before).map(claimed).collect())
+}
+
+async fn claim_free(
+    connection: &mut SqliteConnection,
+    clock: &WallClock,
+    slots: &[SlotId],
+    owner: &str,
+    nonce: u128,
+) -> Result<Vec<FreeClaim>, JournalError> {
+    // One writer: nothing changes between this read and the claim.
+    let (heads, _) = read_heads(connection, clock, slots).await?;
+    let held: Vec<Option<String>> =
+        in_order(slots, &heads)?.into_iter().map(|row| row.owner.filter(|holder| holder != owner)).collect();
+    let free: Vec<SlotId> =
+        slots.iter().zip(&held).filter(|(_, holder)| holder.is_none()).map(|(slot, _)| *slot).collect();
+    let mut claimed = match free.is_empty() {
+        true => Vec::new(),
+        false => claim(connection, clock, &free, owner, nonce).await?,
+    }
+    .into_iter();
+    let outcome = |holder: Option<String>| match holder {
+        Some(owner) => Some(FreeClaim::Held { owner }),
+        None => claimed.next().map(FreeClaim::Claimed),
+    };
+    Ok(held.into_iter().filter_map(outcome).collect())
 }
 
 async fn give_up(connection: &mut SqliteConnection, slots: &[SlotEpoch]) -> Result<(), JournalError> {

@@ -144,6 +144,18 @@ pub struct Claimed {
     pub time: Time,
 }
 
+/// What came of claiming a slot only if nobody else has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FreeClaim {
+    /// It is the claimant's.
+    Claimed(Claimed),
+    /// Another owner has it.
+    Held {
+        /// Which.
+        owner: String,
+    },
+}
+
 /// A proof of ownership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {

@@ -1,6 +1,6 @@
 //! Who may append, and what everyone else is told.
 
-use journal::{AppendOutcome, BatchId, ChainHash, Head, SlotEpoch};
+use journal::{AppendOutcome, BatchId, ChainHash, FreeClaim, Head, SlotEpoch};
 
 use crate::backend::{Backend, batch, claim, must_commit, must_fence, new_id, on_every_backend, slot};
 
@@ -17,6 +17,7 @@ on_every_backend! {
     appends_at_once_on_one_head_commit_once,
     a_heartbeat_names_what_is_lost,
     what_is_given_up_has_no_owner_and_keeps_its_epoch,
+    a_free_claim_takes_what_is_nobodys_or_ones_own,
     times_of_a_slot_never_go_back,
 }
 
@@ -195,6 +196,28 @@ async fn what_is_given_up_has_no_owner_and_keeps_its_epoch(backend: &Backend) {
     let claimed = journal.claim(&slots, "c", 3).await.unwrap();
     assert_eq!((claimed[0].previous_owner.as_deref(), claimed[0].head.epoch), (None, 2));
     assert_eq!((claimed[1].previous_owner.as_deref(), claimed[1].head.epoch), (Some("b"), 3));
+    journal.close().await;
+}
+
+async fn a_free_claim_takes_what_is_nobodys_or_ones_own(backend: &Backend) {
+    let journal = backend.journal().await;
+    let [free, own, others, given_up] = [20, 21, 22, 23].map(slot);
+    journal.claim(&[own], "a", 1).await.unwrap();
+    let held = journal.claim(&[others, given_up], "b", 2).await.unwrap();
+    journal.give_up(&[SlotEpoch { slot: given_up, epoch: 1 }]).await.unwrap();
+
+    let answers = journal.claim_free(&[others, given_up, own, free], "a", 3).await.unwrap();
+    let epochs: Vec<_> = answers
+        .iter()
+        .map(|answer| match answer {
+            FreeClaim::Claimed(claimed) => Ok((claimed.slot, claimed.head.epoch, claimed.previous_owner.as_deref())),
+            FreeClaim::Held { owner } => Err(owner.as_str()),
+        })
+        .collect();
+    assert_eq!(epochs, [Err("b"), Ok((given_up, 2, None)), Ok((own, 2, Some("a"))), Ok((free, 1, None))]);
+    // The other owner's epoch is what it was; what was given up is fenced.
+    must_commit(&*journal, batch(others, held[0].head, "still mine", &[])).await;
+    must_fence(&*journal, batch(given_up, held[1].head, "too late", &[])).await;
     journal.close().await;
 }
 
