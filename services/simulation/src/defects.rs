@@ -95,6 +95,8 @@ pub const DEFECTS: &[Defect] = &[
     of_owner!("undo-selectively", UndoSelectively),
     of_owner!("keep-over-takeover", KeepOverTakeover),
     of_owner!("stale-load", StaleLoad),
+    of_owner!("warm-not-caught-up", WarmNotCaughtUp),
+    of_owner!("answers-after-giving-up", AnswersAfterGivingUp),
     of_owner!("answer-of-another-batch", AnswerOfAnotherBatch),
     of_owner!("snapshot-uncommitted", SnapshotUncommitted),
     of_owner!("evict-uncommitted", EvictUncommitted),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use domain::{Run, SlotId, Time};
-use ownership::{AppendOutcome, BatchId, Claimed, Epoch, Head, SlotAppend, SnapshotOfRun, Stored, Version};
+use ownership::{AppendOutcome, BatchId, Claimed, Epoch, Head, LaterBatch, SlotAppend, SnapshotOfRun, Stored, Version};
 
 /// What an append must match before it is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct Stream {
     pub batches: BTreeMap<Version, StoredBatch>,
     /// Its claims, in order.
     pub claims: Vec<StoredClaim>,
+    /// The node that claimed it last and has not given it up.
+    pub owner: Option<usize>,
 }
 
 /// The model.
@@ -124,13 +126,38 @@ impl JournalModel {
         AppendOutcome::Committed { time }
     }
 
-    /// Claims a slot for an incarnation of an owner.
-    pub fn claim(&mut self, slot: SlotId, owner: u64, time: Time, applied_at: u64) -> Claimed {
+    /// Whether another node than this has a slot and has not given it up.
+    pub fn is_held_from(&self, slot: SlotId, node: usize) -> Option<usize> {
+        self.streams.get(&slot)?.owner.filter(|owner| *owner != node)
+    }
+
+    /// Gives a slot up where the epoch is still this one.
+    pub fn give_up(&mut self, slot: SlotId, epoch: Epoch) {
+        if let Some(stream) = self.streams.get_mut(&slot).filter(|stream| stream.epoch == epoch) {
+            stream.owner = None;
+        }
+    }
+
+    /// The batches of a slot after a version, so many at most.
+    pub fn later(&self, slot: SlotId, after: Version, batches_max: usize) -> Vec<LaterBatch> {
+        let Some(stream) = self.streams.get(&slot) else { return Vec::new() };
+        let later = stream.batches.range(after.next()..).take(batches_max);
+        let batch = |(version, batch): (&Version, &StoredBatch)| LaterBatch {
+            version: *version,
+            runs: batch.runs.clone(),
+            payload: batch.payload.clone(),
+        };
+        later.map(batch).collect()
+    }
+
+    /// Claims a slot for an incarnation of a node's owner.
+    pub fn claim(&mut self, slot: SlotId, node: usize, owner: u64, time: Time, applied_at: u64) -> Claimed {
         let raises = self.rules.claim_raises_epoch;
         let stream = self.streams.entry(slot).or_default();
         if raises || stream.epoch == Epoch(0) {
             stream.epoch = Epoch(stream.epoch.0 + 1);
         }
+        stream.owner = Some(node);
         stream.claims.push(StoredClaim { epoch: stream.epoch, owner, applied_at });
         Claimed { epoch: stream.epoch, head: stream.head, time }
     }

@@ -37,6 +37,10 @@ wrong! {
     UndoSelectively { DROP_ALL_UNCOMMITTED: bool = false }
     /// Keeps runs over a claim though another owner has written since.
     KeepOverTakeover { DROP_WHEN_HEAD_MOVED: bool = false }
+    /// Answers from runs kept aside without bringing them up to date.
+    WarmNotCaughtUp { CATCH_UP_WARM: bool = false }
+    /// Goes on answering for a slot after it was given up.
+    AnswersAfterGivingUp { RELEASE_FORGETS: bool = false }
     /// Takes in a run that was loaded before a claim.
     StaleLoad { MATCH_LOADS: bool = false }
     /// Takes a late answer for that of another batch.

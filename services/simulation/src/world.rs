@@ -62,6 +62,10 @@ pub struct Counts {
     pub late_commits: u64,
     /// Claims.
     pub claims: u64,
+    /// Slots given up in order.
+    pub given_up: u64,
+    /// Runs that were in memory when their slot was claimed.
+    pub warm: u64,
     /// Freezes, crashes and the like.
     pub accidents: u64,
     /// Runs quarantined.
@@ -82,6 +86,8 @@ impl Counts {
         self.unknown += other.unknown;
         self.late_commits += other.late_commits;
         self.claims += other.claims;
+        self.given_up += other.given_up;
+        self.warm += other.warm;
         self.accidents += other.accidents;
         self.quarantined += other.quarantined;
         self.snapshots += other.snapshots;
@@ -124,6 +130,8 @@ struct World<S: Subject, P: Protocol> {
     /// Every acceptance in the journal: which version holds it and what it answered.
     accepted: BTreeMap<(Run, u64), (Version, u64)>,
     answered: Vec<Answered<S>>,
+    /// By incarnation and slot, the last epoch that was given up.
+    given_up: BTreeMap<(u64, SlotId), Epoch>,
     broken: Option<String>,
     counts: Counts,
     trace: bool,
@@ -188,7 +196,10 @@ enum Heard<S: Subject> {
 #[derive(Clone)]
 enum Statement {
     Append(Vec<SlotAppend>),
-    Claim(Ticket, Vec<SlotId>),
+    /// With whether slots are taken from others.
+    Claim(Ticket, Vec<SlotId>, bool),
+    CatchUp(SlotId, Ticket, Version, usize),
+    GiveUp(SlotId, Epoch),
     Heartbeat(Ticket, Vec<(SlotId, Epoch)>),
     Load(Run, Ticket, bool),
     List(SlotId, Epoch),
@@ -215,6 +226,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
             deliveries: Vec::new(),
             accepted: BTreeMap::new(),
             answered: Vec::new(),
+            given_up: BTreeMap::new(),
             broken: None,
             counts: Counts::default(),
             trace,

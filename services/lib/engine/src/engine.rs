@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::handle::{EngineHandle, LaneHandle};
+use crate::handovers::Handovers;
 use crate::housekeeping::Housekeeper;
-use crate::lane::{Lane, Message};
+use crate::lane::{Lane, Message, Shown};
 use crate::metrics::EngineMetrics;
 use crate::{Changes, EngineOptions};
 
@@ -26,19 +27,35 @@ impl Engine {
     pub fn start(journal: Arc<dyn Journal>, options: EngineOptions) -> Self {
         let changes = Changes::new(options.changes_max);
         let metrics = Arc::new(EngineMetrics::default());
+        let handovers = Handovers::default();
         let mut lanes = JoinSet::new();
         let handles = (0..options.lanes.max(1)).map(|_| {
             let (inbox, messages) = mpsc::channel(options.inbox_messages_max);
             let (shown, occupancy) = watch::channel(Occupancy::default());
-            let lane = Lane::new(journal.clone(), options.clone(), messages, shown, changes.clone(), metrics.clone());
+            let lane = Lane::new(
+                journal.clone(),
+                options.clone(),
+                messages,
+                Shown { occupancy: shown, changes: changes.clone(), handovers: handovers.clone() },
+                metrics.clone(),
+            );
             lanes.spawn(lane.run());
             LaneHandle { inbox, occupancy }
         });
         let handles = handles.collect();
         let (assigned, slots) = watch::channel(BTreeSet::new());
         let mut housekeeper = JoinSet::new();
-        housekeeper.spawn(Housekeeper::new(journal, options.housekeeping, slots, metrics.clone()).run());
-        let handle = EngineHandle { lanes: handles, assigned: Arc::new(assigned), changes, metrics };
+        housekeeper.spawn(Housekeeper::new(journal.clone(), options.housekeeping, slots, metrics.clone()).run());
+        let handle = EngineHandle {
+            lanes: handles,
+            assigned: Arc::new(assigned),
+            changes,
+            metrics,
+            handovers: handovers.clone(),
+            journal,
+            journal_timeout: options.journal_timeout,
+            warm_runs_max: options.limits.warm_runs_max,
+        };
         Self { handle, lanes, housekeeper }
     }
 

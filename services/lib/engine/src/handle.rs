@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use domain::{Run, SlotId};
 use inventory::{Command, TrainDate};
+use journal::Journal;
 use ownership::{Occupancy, Priority, Reply, Request, Work};
 use tokio::sync::{mpsc, oneshot, watch};
 use train_date::{Look, OwnedTrainDate, TracedCommand, priority};
 
+use crate::handovers::Handovers;
 use crate::lane::{Message, ReplyTo};
-use crate::{Changes, Decision, EngineError, EngineMetrics, ReplyQueue, Viewed, uptime};
+use crate::{Changes, Decision, EngineError, EngineMetrics, Handover, ReplyQueue, Viewed, uptime};
 
 /// Asks an engine. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,6 +21,10 @@ pub struct EngineHandle {
     pub(crate) assigned: Arc<watch::Sender<BTreeSet<SlotId>>>,
     pub(crate) changes: Changes,
     pub(crate) metrics: Arc<EngineMetrics>,
+    pub(crate) handovers: Handovers,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) journal_timeout: Duration,
+    pub(crate) warm_runs_max: usize,
 }
 
 #[derive(Debug)]
@@ -112,15 +118,28 @@ impl EngineHandle {
         Ok(Viewed { value, epoch, version, time })
     }
 
-    /// Sets which slots this engine is meant to own: the ring's word. New ones are claimed; others are drained: nothing new
-    /// is admitted, what is under way is finished, and the slot is given up.
+    /// Sets which slots this engine is meant to own: the ring's word. New ones are claimed as soon as their owner has given
+    /// them up, or has had its time to; others are drained: nothing new is admitted, what is under way is finished, and the
+    /// slot is given up.
     pub async fn own(&self, slots: BTreeSet<SlotId>) {
+        self.own_among(slots, None).await;
+    }
+
+    /// As [`Self::own`], where it is known which owners are alive: a slot of one that is not among them is taken at once.
+    pub async fn own_among(&self, slots: BTreeSet<SlotId>, alive: Option<Arc<BTreeSet<String>>>) {
         for (index, lane) in self.lanes.iter().enumerate() {
             let slots = slots.iter().copied().filter(|slot| self.lane_of(*slot) == index).collect();
+            let (noted, taken_in) = oneshot::channel();
             // A lane that is gone owns nothing.
-            let _ = lane.inbox.send(Message::Own(slots)).await;
+            let _ = lane.inbox.send(Message::Own { slots, alive: alive.clone(), noted }).await;
+            let _ = taken_in.await;
         }
         self.assigned.send_replace(slots);
+    }
+
+    /// The slots that this engine took or gave away in the last `span`, oldest first.
+    pub fn handovers(&self, span: Duration) -> Vec<Handover> {
+        self.handovers.within(span)
     }
 
     /// Waits until every slot this engine is meant to own has been claimed.
@@ -176,7 +195,7 @@ impl EngineHandle {
         })
     }
 
-    fn lane_of(&self, slot: SlotId) -> usize {
+    pub(crate) fn lane_of(&self, slot: SlotId) -> usize {
         usize::from(slot.number()) % self.lanes.len()
     }
 }

@@ -3,24 +3,21 @@
 use std::collections::BTreeSet;
 
 use domain::{Run, ServiceDate};
-use journal::{Journal, JournalError};
+use journal::{FeedBatch, Journal, JournalError};
 use journal_encoding::v1;
-use ownership::{Stored, Version};
+use ownership::{LaterBatch, Stored, Version};
 use prost::Message as _;
 
+/// The format of snapshots as the journal notes it. The kernel's own bytes say their version too.
+pub(crate) const SNAPSHOT_FORMAT: u32 = 1;
 /// Batches read at once from a slot's stream.
 const FEED_BATCHES: u32 = 1_000;
 
 /// Everything needed to rebuild a run.
-pub(crate) async fn load(
-    journal: &dyn Journal,
-    run: &Run,
-    with_snapshot: bool,
-    snapshot_format: u32,
-) -> Result<Stored, JournalError> {
+pub(crate) async fn load(journal: &dyn Journal, run: &Run, with_snapshot: bool) -> Result<Stored, JournalError> {
     if with_snapshot {
         let history = journal.load_run(run).await?;
-        let readable = history.snapshot.as_ref().is_none_or(|snapshot| snapshot.format_version == snapshot_format);
+        let readable = history.snapshot.as_ref().is_none_or(|snapshot| snapshot.format_version == SNAPSHOT_FORMAT);
         if readable {
             return Ok(Stored {
                 snapshot: history.snapshot.map(|snapshot| (Version(snapshot.version), snapshot.payload)),
@@ -42,7 +39,13 @@ pub(crate) async fn load(
     }
 }
 
-fn runs_in(payload: &[u8]) -> Result<BTreeSet<Run>, JournalError> {
+/// A batch as it brings runs up to date.
+pub(crate) fn later_batch(batch: FeedBatch) -> Result<LaterBatch, JournalError> {
+    let runs = runs_in(&batch.payload)?.into_iter().collect();
+    Ok(LaterBatch { version: Version(batch.version), runs, payload: batch.payload })
+}
+
+pub(crate) fn runs_in(payload: &[u8]) -> Result<BTreeSet<Run>, JournalError> {
     let damaged = |what: &str| JournalError::Corrupt(format!("a batch {what}"));
     let batch = v1::Batch::decode(payload).map_err(|_| damaged("cannot be read"))?;
     batch.records.iter().map(|record| run_of(record).ok_or_else(|| damaged("names no train-date"))).collect()

@@ -15,8 +15,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use train_date::OwnedTrainDate;
 
-use crate::history;
-use crate::lane::SNAPSHOT_FORMAT;
+use crate::history::{self, SNAPSHOT_FORMAT};
 use crate::metrics::EngineMetrics;
 
 /// When checkpoints are written, and how long batches behind them are kept.
@@ -133,7 +132,7 @@ impl Housekeeper {
     }
 
     async fn snapshot(&self, run: Run) -> Result<(), JournalError> {
-        let stored = history::load(&*self.journal, &run, true, SNAPSHOT_FORMAT).await?;
+        let stored = history::load(&*self.journal, &run, true).await?;
         let Some((Version(version), _)) = stored.batches.last() else { return Ok(()) };
         match rebuild::<OwnedTrainDate>(run, &stored) {
             Ok((train_date, _)) => {

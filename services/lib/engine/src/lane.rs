@@ -9,16 +9,15 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use journal::{ChainHash, Journal};
-use ownership::{Action, Failure, Input, Now, Occupancy, Owner, Reply, Request, Sound};
+use ownership::{Action, Failure, Input, Now, Occupancy, Owner, Reply, Request, Sound, Stored, Uptime, Version};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use train_date::OwnedTrainDate;
 
-pub(crate) use crate::lane::perform::SNAPSHOT_FORMAT;
-
+use crate::handovers::Handovers;
 use crate::lane::perform::Done;
 use crate::metrics::EngineMetrics;
-use crate::{Changes, EngineError, EngineOptions, ReplyQueue, RunChange, uptime};
+use crate::{Changes, EngineError, EngineOptions, HandoverKind, ReplyQueue, RunChange, uptime};
 
 /// Messages taken in before the owner is asked what to do.
 const MESSAGES_AT_ONCE: usize = 1_024;
@@ -29,7 +28,18 @@ const TICK: Duration = Duration::from_millis(25);
 pub(crate) enum Message {
     Submit(Request<OwnedTrainDate, ReplyTo>),
     SubmitAll(Vec<Request<OwnedTrainDate, ReplyTo>>),
-    Own(BTreeSet<SlotId>),
+    Own {
+        slots: BTreeSet<SlotId>,
+        alive: Option<Arc<BTreeSet<String>>>,
+        /// Told once the lane shows what it is meant to own.
+        noted: oneshot::Sender<()>,
+    },
+    Warm {
+        slot: SlotId,
+        version: Version,
+        runs: Vec<(Run, Stored)>,
+    },
+    Cool,
     Reload(Run),
     /// Leave everything as it is: tell those who wait, and end.
     Stop,
@@ -46,7 +56,9 @@ impl std::fmt::Debug for Message {
         f.write_str(match self {
             Self::Submit(_) => "Submit",
             Self::SubmitAll(_) => "SubmitAll",
-            Self::Own(_) => "Own",
+            Self::Own { .. } => "Own",
+            Self::Warm { .. } => "Warm",
+            Self::Cool => "Cool",
             Self::Reload(_) => "Reload",
             Self::Stop => "Stop",
         })
@@ -89,9 +101,22 @@ pub(crate) struct Lane {
     /// The hash chain of each owned slot up to its last committed batch.
     chains: BTreeMap<SlotId, ChainHash>,
     slots: BTreeSet<SlotId>,
-    occupancy: watch::Sender<Occupancy>,
-    changes: Changes,
+    /// The owners that are alive, where that is known.
+    alive: Option<Arc<BTreeSet<String>>>,
+    /// Since when a slot is being taken or given away.
+    taking: BTreeMap<SlotId, Uptime>,
+    giving: BTreeMap<SlotId, Uptime>,
+    /// Slots whose giving up is on its way to the journal.
+    giving_up: usize,
+    shown: Shown,
     metrics: Arc<EngineMetrics>,
+}
+
+/// What a lane shows of itself.
+pub(crate) struct Shown {
+    pub occupancy: watch::Sender<Occupancy>,
+    pub changes: Changes,
+    pub handovers: Handovers,
 }
 
 impl Lane {
@@ -99,8 +124,7 @@ impl Lane {
         journal: Arc<dyn Journal>,
         options: EngineOptions,
         inbox: mpsc::Receiver<Message>,
-        occupancy: watch::Sender<Occupancy>,
-        changes: Changes,
+        shown: Shown,
         metrics: Arc<EngineMetrics>,
     ) -> Self {
         Self {
@@ -112,8 +136,11 @@ impl Lane {
             snapshots_in_flight: 0,
             chains: BTreeMap::new(),
             slots: BTreeSet::new(),
-            occupancy,
-            changes,
+            alive: None,
+            taking: BTreeMap::new(),
+            giving: BTreeMap::new(),
+            giving_up: 0,
+            shown,
             metrics,
         }
     }
@@ -121,6 +148,7 @@ impl Lane {
     /// Works until it is told to stop, or nobody can tell it anything any more.
     pub async fn run(mut self) {
         let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
+        let mut told: Vec<oneshot::Sender<()>> = Vec::new();
         let mut next_tick = Instant::now();
         loop {
             tokio::select! {
@@ -140,7 +168,15 @@ impl Lane {
                     Message::SubmitAll(requests) => {
                         requests.into_iter().for_each(|request| self.owner.handle(now, Input::Submit(request)));
                     }
-                    Message::Own(slots) => self.own(now, slots),
+                    Message::Own { slots, alive, noted } => {
+                        self.alive = alive;
+                        self.own(now, slots);
+                        told.push(noted);
+                    }
+                    Message::Warm { slot, version, runs } => {
+                        self.owner.handle(now, Input::Warm { slot, version, runs });
+                    }
+                    Message::Cool => self.owner.handle(now, Input::Cool),
                     Message::Reload(run) => self.owner.handle(now, Input::Reload(run)),
                     Message::Stop => return,
                 }
@@ -152,35 +188,51 @@ impl Lane {
             }
             self.owner.flush(now);
             self.perform();
-            if ticked {
+            if ticked || !told.is_empty() {
                 self.show_occupancy();
             }
+            // Whoever has stopped waiting need not know.
+            told.drain(..).for_each(|noted| drop(noted.send(())));
         }
     }
 
     fn own(&mut self, now: Now, slots: BTreeSet<SlotId>) {
         for slot in self.slots.difference(&slots) {
             self.owner.handle(now, Input::Release(*slot));
+            self.taking.remove(slot);
+            self.giving.insert(*slot, now.uptime);
         }
         for slot in slots.difference(&self.slots) {
             self.owner.handle(now, Input::Assign(*slot));
+            self.giving.remove(slot);
+            self.taking.insert(*slot, now.uptime);
         }
         self.slots = slots;
-        self.show_occupancy();
     }
 
     fn show_occupancy(&self) {
-        let occupancy = self.owner.occupancy();
-        self.occupancy.send_if_modified(|shown| std::mem::replace(shown, occupancy) != occupancy);
+        let mut occupancy = self.owner.occupancy();
+        // A slot is given up once the journal says so.
+        occupancy.slots_assigned += self.giving_up;
+        self.shown.occupancy.send_if_modified(|shown| std::mem::replace(shown, occupancy) != occupancy);
     }
 
     fn perform(&mut self) {
         let actions: Vec<_> = self.owner.actions().collect();
+        let mut released = Vec::new();
         for action in actions {
             match action {
                 Action::Reply { to, result } => self.reply(to, result),
                 Action::Append(appends) => self.append(appends),
-                Action::Claim { ticket, slots } => self.claim(ticket, slots),
+                Action::Claim { ticket, slots, from_others: false } => self.claim_free(ticket, slots),
+                Action::Claim { ticket, slots, from_others: true } => self.claim(ticket, slots),
+                Action::CatchUp { slot, ticket, after, batches } => self.catch_up(slot, ticket, after, batches),
+                Action::Owned { slot, runs_warm } => {
+                    EngineMetrics::add(&self.metrics.runs_warm, runs_warm as u64);
+                    if let Some(began) = self.taking.remove(&slot) {
+                        self.shown.handovers.note(slot, HandoverKind::Taken, began, runs_warm);
+                    }
+                }
                 Action::Heartbeat { ticket, slots } => self.heartbeat(ticket, slots),
                 Action::Load { run, ticket, with_snapshot } => self.load(run, ticket, with_snapshot),
                 Action::List { slot, epoch } => self.list(slot, epoch),
@@ -189,15 +241,21 @@ impl Lane {
                     EngineMetrics::add(&self.metrics.batches_committed, 1);
                     EngineMetrics::add(&self.metrics.runs_committed, committed.runs.len() as u64);
                     let ownership::Committed { epoch, version, time, .. } = committed;
-                    self.changes.record(committed.runs.iter().map(|run| RunChange { run: *run, epoch, version, time }));
+                    self.shown.changes.record(committed.runs.iter().map(|run| RunChange {
+                        run: *run,
+                        epoch,
+                        version,
+                        time,
+                    }));
                 }
                 Action::Quarantined { run, broken } => {
                     EngineMetrics::add(&self.metrics.quarantined_runs, 1);
                     tracing::error!(%run, invariant = broken.id, "train-date quarantined: {broken}");
                 }
-                Action::Released { slot, epoch } => self.give_up(slot, epoch),
+                Action::Released { slot, epoch } => released.push((slot, epoch)),
             }
         }
+        self.give_up(released);
     }
 
     fn reply(&self, to: ReplyTo, result: Result<Reply<OwnedTrainDate>, Failure>) {

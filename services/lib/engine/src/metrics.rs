@@ -73,6 +73,12 @@ counts! {
     append_bytes,
     /// Slots claimed.
     slots_claimed,
+    /// Slots taken from an owner that had not given them up.
+    slots_taken_over,
+    /// Slots given up in the journal.
+    slots_given_up,
+    /// Runs that were in memory when their slot was claimed.
+    runs_warm,
     /// Claims without an answer, one per slot.
     claims_unknown,
     /// Heartbeats answered.

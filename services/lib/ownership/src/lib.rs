@@ -22,13 +22,14 @@ mod shared;
 mod slot;
 mod timers;
 mod waiting;
+mod warm;
 
 pub use aggregate::{Aggregate, Broken, Context, Damaged, Execution};
 pub use identity::{BatchId, Epoch, Head, Ticket, Uptime, Version};
 pub use limits::Limits;
 pub use message::{
-    Action, AppendOutcome, Appended, Claimed, Committed, Failure, Heartbeat, Input, Now, Outcome, Priority, Reply,
-    Request, SlotAppend, SnapshotOfRun, Stored, Work,
+    Action, AppendOutcome, Appended, ClaimOutcome, Claimed, Committed, Failure, Heartbeat, Input, LaterBatch, Now,
+    Outcome, Priority, Reply, Request, SlotAppend, SnapshotOfRun, Stored, Work,
 };
 pub use owner::{Occupancy, Owner};
 pub use protocol::{Protocol, Sound};

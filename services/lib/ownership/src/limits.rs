@@ -21,6 +21,12 @@ pub struct Limits {
     pub snapshot_records: u32,
     /// Records of a run after which its snapshot is written when it leaves memory.
     pub snapshot_evict_records: u32,
+    /// How long an owner that is not known to be gone gets to give a slot up before it is taken from it.
+    pub takeover_wait_ms: u64,
+    /// Runs kept aside for slots that may soon be owned.
+    pub warm_runs_max: usize,
+    /// Batches read at most to bring the runs kept aside for a slot up to date; with more to read they are dropped.
+    pub catch_up_batches_max: usize,
     /// The least time between two claims of one slot.
     pub claim_interval_ms: u64,
     /// How much longer than that it may be, drawn anew each time so that owners do not meet.
@@ -44,6 +50,9 @@ impl Default for Limits {
             check_every_records: 256,
             snapshot_records: 2_000,
             snapshot_evict_records: 200,
+            takeover_wait_ms: 1_500,
+            warm_runs_max: 2_048,
+            catch_up_batches_max: 1_000,
             claim_interval_ms: 1_000,
             claim_jitter_ms: 500,
             heartbeat_every_ms: 250,

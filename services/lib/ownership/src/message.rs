@@ -50,8 +50,20 @@ pub enum Work<A: Aggregate> {
 pub enum Input<A: Aggregate, R> {
     /// A client asks.
     Submit(Request<A, R>),
-    /// This owner is meant to own the slot from now on.
+    /// This owner is meant to own the slot from now on. It claims it as soon as nobody else has it.
     Assign(SlotId),
+    /// Runs of a slot that this owner may soon be meant to own, as the journal holds them: kept aside, and brought up to
+    /// date when the slot is claimed.
+    Warm {
+        /// The slot.
+        slot: SlotId,
+        /// The slot's version before the runs were read: they show at least that much.
+        version: Version,
+        /// The runs.
+        runs: Vec<(Run, Stored)>,
+    },
+    /// Runs that were kept aside are not wanted any more.
+    Cool,
     /// This owner is meant to give the slot up: what is under way is finished, nothing new admitted.
     Release(SlotId),
     /// A quarantined run has been repaired in the journal: load it anew when it is next asked for.
@@ -63,7 +75,16 @@ pub enum Input<A: Aggregate, R> {
         /// The action's.
         ticket: Ticket,
         /// Per slot what the journal said; `None` when there was no answer.
-        slots: Vec<(SlotId, Option<Claimed>)>,
+        slots: Vec<(SlotId, Option<ClaimOutcome>)>,
+    },
+    /// The answer to [`Action::CatchUp`].
+    CaughtUp {
+        /// The slot.
+        slot: SlotId,
+        /// The action's.
+        ticket: Ticket,
+        /// The batches in order, without a gap; `None` when there was no answer.
+        batches: Option<Vec<LaterBatch>>,
     },
     /// The answer to [`Action::Heartbeat`].
     HeartbeatDone {
@@ -119,6 +140,29 @@ pub enum AppendOutcome {
     Unknown,
 }
 
+/// What came of claiming a slot.
+#[derive(Clone, Copy, Debug)]
+pub enum ClaimOutcome {
+    /// It is this owner's.
+    Claimed(Claimed),
+    /// Another owner has it and has not given it up. Never the answer to a claim that takes slots from others.
+    Held {
+        /// Whether that owner is known to be gone: it will never give the slot up.
+        by_one_gone: bool,
+    },
+}
+
+/// A batch that came after what is in memory.
+#[derive(Clone, Debug)]
+pub struct LaterBatch {
+    /// Its version.
+    pub version: Version,
+    /// The runs it concerns.
+    pub runs: Vec<Run>,
+    /// Its records.
+    pub payload: Bytes,
+}
+
 /// A slot that was claimed.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimed {
@@ -159,6 +203,19 @@ pub enum Action<A: Aggregate, R> {
         ticket: Ticket,
         /// The slots.
         slots: Vec<SlotId>,
+        /// Whether to take slots from owners that have not given them up.
+        from_others: bool,
+    },
+    /// Read the batches of a slot after a version.
+    CatchUp {
+        /// The slot.
+        slot: SlotId,
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// The version.
+        after: Version,
+        /// How many there are.
+        batches: usize,
     },
     /// Ask whether these slots still have these epochs.
     Heartbeat {
@@ -200,6 +257,13 @@ pub enum Action<A: Aggregate, R> {
         run: Run,
         /// Why.
         broken: Broken,
+    },
+    /// The slot is this owner's to answer for.
+    Owned {
+        /// The slot.
+        slot: SlotId,
+        /// Runs that were in memory from the first moment.
+        runs_warm: usize,
     },
     /// The slot is another's to claim: everything is durable and nothing is under way.
     Released {

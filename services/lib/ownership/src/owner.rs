@@ -5,9 +5,10 @@ use domain::{Run, SlotId};
 
 use crate::shared::Shared;
 use crate::slot::Slot;
+use crate::warm::WarmSlots;
 use crate::{
-    Action, Aggregate, Appended, Claimed, Epoch, Failure, Heartbeat, Input, Limits, Now, Protocol, Request, Sound,
-    Stored, Ticket, Uptime, Version,
+    Action, Aggregate, Appended, ClaimOutcome, Epoch, Failure, Heartbeat, Input, LaterBatch, Limits, Now, Protocol,
+    Request, Sound, Stored, Ticket, Uptime, Version,
 };
 
 /// At least this long between two heartbeats, however urgently one is wanted.
@@ -24,6 +25,8 @@ pub struct Owner<A: Aggregate, R, P: Protocol = Sound> {
     ready: BTreeSet<SlotId>,
     /// Slots that should be claimed now.
     to_claim: BTreeSet<SlotId>,
+    /// Runs kept aside for slots that may soon be this owner's.
+    warm: WarmSlots<A>,
     claims: BTreeMap<Ticket, Uptime>,
     heartbeat: Option<HeartbeatUnderWay>,
     heartbeat_after: Uptime,
@@ -62,6 +65,7 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
             shared: Shared::new(incarnation, limits),
             ready: BTreeSet::new(),
             to_claim: BTreeSet::new(),
+            warm: WarmSlots::new(),
             claims: BTreeMap::new(),
             heartbeat: None,
             heartbeat_after: Uptime::default(),
@@ -74,11 +78,18 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
     pub fn handle(&mut self, now: Now, input: Input<A, R>) {
         match input {
             Input::Submit(request) => self.submit(now, request),
-            Input::Assign(slot) => self.assign(slot),
+            Input::Assign(slot) => self.assign(now, slot),
+            Input::Warm { slot, version, runs } => {
+                if !self.slots.contains_key(&slot) {
+                    self.warm.keep(slot, version, runs, self.shared.limits.warm_runs_max);
+                }
+            }
+            Input::Cool => self.warm.clear(),
             Input::Release(slot) => self.release(slot),
             Input::Reload(run) => self.reload(run),
             Input::Appended(results) => self.appended(now, results),
             Input::Claimed { ticket, slots } => self.claimed(now, ticket, slots),
+            Input::CaughtUp { slot, ticket, batches } => self.caught_up(now, slot, ticket, batches),
             Input::HeartbeatDone { ticket, heartbeat } => self.heartbeat_done(now, ticket, heartbeat),
             Input::Loaded { run, ticket, stored } => self.loaded(now, run, ticket, stored),
             Input::Listed { slot, epoch, runs } => {
@@ -130,9 +141,9 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         self.ready.insert(id);
     }
 
-    fn assign(&mut self, id: SlotId) {
+    fn assign(&mut self, now: Now, id: SlotId) {
         let slot = self.slots.entry(id).or_insert_with(|| Slot::new(id));
-        slot.draining = false;
+        slot.assign(now, &self.shared.limits);
         self.to_claim.insert(id);
     }
 
@@ -159,14 +170,33 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         }
     }
 
-    fn claimed(&mut self, now: Now, ticket: Ticket, slots: Vec<(SlotId, Option<Claimed>)>) {
+    fn claimed(&mut self, now: Now, ticket: Ticket, slots: Vec<(SlotId, Option<ClaimOutcome>)>) {
         let Some(sent_at) = self.claims.remove(&ticket) else { return };
-        for (id, claimed) in slots {
+        for (id, outcome) in slots {
             let Some(slot) = self.slots.get_mut(&id) else { continue };
-            slot.claimed::<P>(now, ticket, sent_at, claimed, &mut self.shared);
+            match outcome {
+                Some(ClaimOutcome::Claimed(claimed)) => {
+                    let warm = self.warm.take(id);
+                    slot.claimed::<P>(now, ticket, sent_at, claimed, warm, &mut self.shared);
+                }
+                Some(ClaimOutcome::Held { by_one_gone }) => {
+                    slot.held_by_another(now, ticket, by_one_gone);
+                    if slot.wants_claim(now) {
+                        self.to_claim.insert(id);
+                    }
+                }
+                None => slot.claim_unanswered(ticket, &mut self.shared),
+            }
             self.ready.insert(id);
             self.forget_if_drained(id);
         }
+    }
+
+    fn caught_up(&mut self, now: Now, id: SlotId, ticket: Ticket, batches: Option<Vec<LaterBatch>>) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.caught_up::<P>(now, ticket, batches, &mut self.shared);
+        self.ready.insert(id);
+        self.forget_if_drained(id);
     }
 
     fn heartbeat_done(&mut self, now: Now, ticket: Ticket, heartbeat: Option<Heartbeat>) {
@@ -235,7 +265,11 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         if slot.is_drained() {
             slot.leave(&mut self.shared);
-            self.slots.remove(&id);
+            if P::RELEASE_FORGETS {
+                self.slots.remove(&id);
+            } else {
+                slot.draining = false;
+            }
         }
     }
 
@@ -243,18 +277,21 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         if self.to_claim.is_empty() {
             return;
         }
-        let ticket = self.shared.ticket();
-        let mut claimed = Vec::new();
+        let tickets = [self.shared.ticket(), self.shared.ticket()];
+        let mut claimed = [Vec::new(), Vec::new()];
         for id in std::mem::take(&mut self.to_claim) {
             let Some(slot) = self.slots.get_mut(&id) else { continue };
             if slot.wants_claim(now) {
-                slot.claim(now, ticket, &self.shared.limits);
-                claimed.push(id);
+                let kind = usize::from(slot.takes_from_others(now));
+                slot.claim(now, tickets[kind], &self.shared.limits);
+                claimed[kind].push(id);
             }
         }
-        if !claimed.is_empty() {
-            self.claims.insert(ticket, now.uptime);
-            self.shared.actions.push(Action::Claim { ticket, slots: claimed });
+        for ((ticket, slots), from_others) in tickets.into_iter().zip(claimed).zip([false, true]) {
+            if !slots.is_empty() {
+                self.claims.insert(ticket, now.uptime);
+                self.shared.actions.push(Action::Claim { ticket, slots, from_others });
+            }
         }
     }
 

@@ -23,6 +23,10 @@ pub trait Protocol: 'static {
     const DROP_ALL_UNCOMMITTED: bool = true;
     /// Runs kept over a claim are dropped when the stream went on without this owner.
     const DROP_WHEN_HEAD_MOVED: bool = true;
+    /// Runs kept aside for a slot are brought up to date before they answer.
+    const CATCH_UP_WARM: bool = true;
+    /// A slot that was given up is answered for no more.
+    const RELEASE_FORGETS: bool = true;
     /// A run that was loaded before a claim is loaded again.
     const MATCH_LOADS: bool = true;
     /// An append's answer is matched to the batch it names.

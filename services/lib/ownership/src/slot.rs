@@ -12,6 +12,7 @@ use crate::batch::{Batch, Gated};
 use crate::shared::Shared;
 use crate::timers::Timers;
 use crate::waiting::Waiting;
+use crate::warm::WarmSlot;
 use crate::{Aggregate, Epoch, Failure, Head, Now, Outcome, Protocol, Reply, Request, Ticket, Uptime, Version};
 
 /// Timers of one slot that are looked after in one tick.
@@ -44,6 +45,10 @@ pub(crate) struct Slot<A: Aggregate, R> {
     unproved: Vec<Gated<A, R>>,
     proved_until: Uptime,
     claim_after: Uptime,
+    /// From then on the slot is taken from an owner that has not given it up.
+    take_after: Uptime,
+    /// Runs that are being brought up to date.
+    warm: Option<WarmSlot<A>>,
     /// The last claim got no answer: requests need not wait for the next.
     journal_silent: bool,
     /// The list of runs is still wanted, not before this moment.
@@ -57,6 +62,8 @@ pub(crate) struct Slot<A: Aggregate, R> {
 enum Stage {
     Unowned,
     Claiming(Ticket),
+    /// Claimed; the runs kept aside are being brought up to date.
+    CatchingUp(Ticket),
     Owned,
 }
 
@@ -103,6 +110,8 @@ impl<A: Aggregate, R> Slot<A, R> {
             unproved: Vec::new(),
             proved_until: Uptime::default(),
             claim_after: Uptime::default(),
+            take_after: Uptime::default(),
+            warm: None,
             journal_silent: false,
             list_after: None,
             load_after: Uptime::default(),

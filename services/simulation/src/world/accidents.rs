@@ -17,6 +17,10 @@ impl<S: Subject, P: Protocol> World<S, P> {
         self.counts.accidents += 1;
         let node = self.chance.below(self.nodes.len() as u64) as usize;
         let slot = self.any_slot();
+        if self.chance.per_mille(600) {
+            let (slot, node) = (self.any_slot(), self.chance.below(self.nodes.len() as u64) as usize);
+            self.warm(slot, node);
+        }
         match self.chance.below(100) {
             0..30 => self.freeze(node),
             30..50 => self.crash(node),

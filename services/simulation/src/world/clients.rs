@@ -201,6 +201,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
                 self.say(22, node as u64, to, || {
                     format!("node {node} answers {to} from version {} epoch {}", reply.version, reply.epoch)
                 });
+                self.check_not_given_up(node, run.slot(), reply.epoch, "answered");
                 self.check_proof(node, &run, &reply);
                 self.check_durable(&run, &reply);
                 let Reply { outcome, epoch, version, .. } = reply;

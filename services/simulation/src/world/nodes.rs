@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use domain::SlotId;
-use ownership::{Action, AppendOutcome, Appended, Claimed, Epoch, Heartbeat, Input, Now, Owner, Protocol, SlotAppend};
+use domain::{Run, SlotId};
+use ownership::{
+    Action, AppendOutcome, Appended, ClaimOutcome, Claimed, Epoch, Heartbeat, Input, Now, Owner, Protocol, SlotAppend,
+    Version,
+};
 
 use super::{Event, LOAD_TIMEOUT_US, STATEMENT_TIMEOUT_US, Statement, World};
 use crate::subject::Subject;
@@ -82,6 +85,25 @@ impl<S: Subject, P: Protocol> World<S, P> {
         self.after(1_000, Event::Tell { node, incarnation, call: None, input: Box::new(input) });
     }
 
+    /// A node reads runs of a slot that it may be meant to own later, or forgets those it has.
+    pub(super) fn warm(&mut self, slot: SlotId, node: usize) {
+        if self.chance.per_mille(150) {
+            return self.tell_soon(node, Input::Cool);
+        }
+        let version = self.journal.streams.get(&slot).map_or(Version(0), |stream| stream.head.version);
+        let runs: Vec<Run> = S::runs().iter().copied().filter(|run| run.slot() == slot).collect();
+        let runs = runs.into_iter().map(|run| (run, self.journal.load(&run, true))).collect();
+        self.tell_soon(node, Input::Warm { slot, version, runs });
+    }
+
+    /// An owner that has given a slot up says and writes nothing more under that epoch.
+    pub(super) fn check_not_given_up(&mut self, node: usize, slot: SlotId, epoch: Epoch, did: &str) {
+        let incarnation = self.nodes[node].incarnation;
+        if self.given_up.get(&(incarnation, slot)).is_some_and(|given_up| epoch <= *given_up) {
+            self.breaks(format!("node {node} {did} under epoch {epoch} of slot {slot} after it had given the slot up"));
+        }
+    }
+
     /// The event again, if a node can act on it now. A frozen one gets it when it goes on.
     pub(super) fn awake(&mut self, node: usize, incarnation: u64, event: Event<S>) -> Option<Event<S>> {
         let it = &self.nodes[node];
@@ -127,7 +149,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
     fn remember(&mut self, node: usize, input: &Input<S, u64>) {
         let Input::Claimed { slots, .. } = input else { return };
         for (slot, claimed) in slots {
-            let Some(claimed) = claimed else { continue };
+            let Some(ClaimOutcome::Claimed(claimed)) = claimed else { continue };
             let known = &mut self.nodes[node].last_claims;
             known.retain(|(other, _)| other != slot);
             known.push((*slot, *claimed));
@@ -168,8 +190,25 @@ impl<S: Subject, P: Protocol> World<S, P> {
 
     fn perform(&mut self, node: usize, action: Action<S, u64>) {
         match action {
-            Action::Append(appends) => self.send(node, Statement::Append(appends)),
-            Action::Claim { ticket, slots } => self.send(node, Statement::Claim(ticket, slots)),
+            Action::Append(appends) => {
+                for append in &appends {
+                    self.check_not_given_up(node, append.slot, append.epoch, "appended");
+                }
+                self.send(node, Statement::Append(appends));
+            }
+            Action::Claim { ticket, slots, from_others } => {
+                self.send(node, Statement::Claim(ticket, slots, from_others));
+            }
+            Action::CatchUp { slot, ticket, after, batches } => {
+                self.send(node, Statement::CatchUp(slot, ticket, after, batches));
+            }
+            Action::Released { slot, epoch: Some(epoch) } => {
+                self.counts.given_up += 1;
+                self.given_up.insert((self.nodes[node].incarnation, slot), epoch);
+                self.say(17, node as u64, epoch.0, || format!("node {node} gives slot {slot} up: epoch {epoch}"));
+                self.send(node, Statement::GiveUp(slot, epoch));
+            }
+            Action::Owned { runs_warm, .. } => self.counts.warm += runs_warm as u64,
             Action::Heartbeat { ticket, slots } => self.send(node, Statement::Heartbeat(ticket, slots)),
             Action::Load { run, ticket, with_snapshot } => self.send(node, Statement::Load(run, ticket, with_snapshot)),
             Action::List { slot, epoch } if self.rules.shell.list_runs => self.send(node, Statement::List(slot, epoch)),
@@ -220,9 +259,12 @@ impl<S: Subject, P: Protocol> World<S, P> {
         };
         Some(match statement {
             Statement::Append(appends) => Input::Appended(appends.iter().map(given_up).collect()),
-            Statement::Claim(ticket, slots) => {
+            Statement::Claim(ticket, slots, _) => {
+                let guessed = |slot| guessed(slot).map(ClaimOutcome::Claimed);
                 Input::Claimed { ticket: *ticket, slots: slots.iter().map(|slot| (*slot, guessed(slot))).collect() }
             }
+            Statement::CatchUp(slot, ticket, ..) => Input::CaughtUp { slot: *slot, ticket: *ticket, batches: None },
+            Statement::GiveUp(..) => return None,
             Statement::Heartbeat(ticket, _) => Input::HeartbeatDone { ticket: *ticket, heartbeat: None },
             Statement::Load(run, ticket, _) => Input::Loaded { run: *run, ticket: *ticket, stored: None },
             Statement::List(slot, epoch) => Input::Listed { slot: *slot, epoch: *epoch, runs: None },
@@ -245,7 +287,16 @@ impl<S: Subject, P: Protocol> World<S, P> {
         let time = self.time_for(node);
         Some(match statement {
             Statement::Append(appends) => Input::Appended(self.append(node, incarnation, call, &appends)),
-            Statement::Claim(ticket, slots) => Input::Claimed { ticket, slots: self.claim(node, incarnation, slots) },
+            Statement::Claim(ticket, slots, from_others) => {
+                Input::Claimed { ticket, slots: self.claim(node, incarnation, slots, from_others) }
+            }
+            Statement::CatchUp(slot, ticket, after, batches) => {
+                Input::CaughtUp { slot, ticket, batches: Some(self.journal.later(slot, after, batches)) }
+            }
+            Statement::GiveUp(slot, epoch) => {
+                self.journal.give_up(slot, epoch);
+                return None;
+            }
             Statement::Heartbeat(ticket, slots) => {
                 Input::HeartbeatDone { ticket, heartbeat: Some(Heartbeat { time, lost: self.journal.lost(&slots) }) }
             }
@@ -278,15 +329,27 @@ impl<S: Subject, P: Protocol> World<S, P> {
         if self.rules.shell.database_time { time } else { time.plus_millis(self.nodes[node].wall_clock_off_ms) }
     }
 
-    fn claim(&mut self, node: usize, incarnation: u64, slots: Vec<SlotId>) -> Vec<(SlotId, Option<Claimed>)> {
+    fn claim(
+        &mut self,
+        node: usize,
+        incarnation: u64,
+        slots: Vec<SlotId>,
+        from_others: bool,
+    ) -> Vec<(SlotId, Option<ClaimOutcome>)> {
         let (time, now) = (self.time_for(node), self.now);
-        self.counts.claims += slots.len() as u64;
         let mut claimed = Vec::new();
         for slot in slots {
-            let one = self.journal.claim(slot, incarnation, time, now);
+            if let Some(holder) = self.journal.is_held_from(slot, node).filter(|_| !from_others) {
+                // Sometimes one that is alive is taken for gone: that must do no harm.
+                let by_one_gone = self.nodes[holder].owner.is_none() || self.mishap(20);
+                claimed.push((slot, Some(ClaimOutcome::Held { by_one_gone })));
+                continue;
+            }
+            self.counts.claims += 1;
+            let one = self.journal.claim(slot, node, incarnation, time, now);
             let epoch = one.epoch;
             self.say(2, incarnation, epoch.0, || format!("slot {slot} claimed by {incarnation}: epoch {epoch}"));
-            claimed.push((slot, Some(one)));
+            claimed.push((slot, Some(ClaimOutcome::Claimed(one))));
         }
         claimed
     }

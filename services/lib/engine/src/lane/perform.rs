@@ -5,31 +5,29 @@ use std::future::Future;
 use std::time::Duration;
 
 use domain::{Run, SlotId, Time};
-use journal::{JournalError, SlotEpoch, Snapshot};
+use journal::{FreeClaim, JournalError, SlotEpoch, Snapshot};
 use ownership::{
-    AppendOutcome, Appended, BatchId, Claimed, Epoch, Head, Heartbeat, Input, SlotAppend, SnapshotOfRun, Ticket,
-    Version,
+    AppendOutcome, Appended, BatchId, ClaimOutcome, Claimed, Epoch, Head, Heartbeat, Input, SlotAppend, SnapshotOfRun,
+    Ticket, Version,
 };
 use tokio::time::Instant;
 use train_date::OwnedTrainDate;
 
 use super::{Lane, ReplyTo, now};
 use crate::metrics::EngineMetrics;
-use crate::{RunChange, history};
+use crate::{HandoverKind, RunChange, history};
 
 /// Snapshots under way at once; further ones are left out, which costs nothing but time when the run is next loaded.
 const SNAPSHOTS_IN_FLIGHT_MAX: usize = 32;
-/// The format of snapshots as the journal notes it. The kernel's own bytes say their version too.
-pub(crate) const SNAPSHOT_FORMAT: u32 = 1;
 
 /// What has come of a call. Without an answer within the time-out, or with an error, there is `None`.
 pub(super) enum Done {
     Appended { names: Vec<(SlotId, BatchId)>, outcomes: Option<Vec<journal::AppendOutcome>> },
-    Claimed { ticket: Ticket, slots: Vec<SlotId>, claimed: Option<Vec<journal::Claimed>> },
+    Claimed { ticket: Ticket, slots: Vec<SlotId>, claimed: Option<Vec<FreeClaim>> },
     Heartbeat { ticket: Ticket, heartbeat: Option<journal::Heartbeat> },
     Input(Box<Input<OwnedTrainDate, ReplyTo>>),
     Snapshot,
-    GivenUp,
+    GivenUp { slots: Vec<SlotId> },
 }
 
 impl Lane {
@@ -45,8 +43,9 @@ impl Lane {
                 Input::HeartbeatDone { ticket, heartbeat }
             }
             Done::Input(input) => {
-                if let Input::Listed { epoch, runs: Some(runs), .. } = &*input {
+                if let Input::Listed { slot, epoch, runs: Some(runs) } = &*input {
                     self.note_found(*epoch, runs);
+                    self.shown.handovers.note_runs(*slot, runs.len());
                 }
                 *input
             }
@@ -54,7 +53,7 @@ impl Lane {
                 self.snapshots_in_flight -= 1;
                 return;
             }
-            Done::GivenUp => return,
+            Done::GivenUp { slots } => return self.given_up(&slots),
         };
         self.owner.handle(now(), input);
     }
@@ -62,7 +61,7 @@ impl Lane {
     /// Runs that another owner, or an earlier process, may have changed: those who watch look at them anew.
     fn note_found(&self, epoch: Epoch, runs: &[Run]) {
         let found = |run: &Run| RunChange { run: *run, epoch, version: Version(0), time: Time::default() };
-        self.changes.record(runs.iter().map(found));
+        self.shown.changes.record(runs.iter().map(found));
     }
 
     pub(super) fn append(&mut self, appends: Vec<SlotAppend>) {
@@ -135,30 +134,58 @@ impl Lane {
         let nonce = rand::random();
         self.under_way.push(Box::pin(async move {
             let claimed = within(timeout, "claim", journal.claim(&slots, &owner, nonce)).await;
+            let claimed = claimed.map(|claimed| claimed.into_iter().map(FreeClaim::Claimed).collect());
             Done::Claimed { ticket, slots, claimed }
         }));
     }
 
-    fn claimed(
-        &mut self,
-        slots: Vec<SlotId>,
-        claimed: Option<Vec<journal::Claimed>>,
-    ) -> Vec<(SlotId, Option<Claimed>)> {
+    pub(super) fn claim_free(&mut self, ticket: Ticket, slots: Vec<SlotId>) {
+        let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
+        let owner = self.options.owner.clone();
+        let nonce = rand::random();
+        self.under_way.push(Box::pin(async move {
+            let claimed = within(timeout, "claim", journal.claim_free(&slots, &owner, nonce)).await;
+            Done::Claimed { ticket, slots, claimed }
+        }));
+    }
+
+    fn claimed(&mut self, slots: Vec<SlotId>, claimed: Option<Vec<FreeClaim>>) -> Vec<(SlotId, Option<ClaimOutcome>)> {
         let Some(claimed) = claimed else {
             EngineMetrics::add(&self.metrics.claims_unknown, slots.len() as u64);
             return slots.into_iter().map(|slot| (slot, None)).collect();
         };
-        EngineMetrics::add(&self.metrics.slots_claimed, slots.len() as u64);
-        let mut answered = Vec::with_capacity(slots.len());
-        for one in claimed {
-            if let Some(previous) = one.previous_owner.filter(|previous| *previous != self.options.owner) {
-                tracing::info!(slot = %one.slot, %previous, epoch = one.head.epoch, "slot taken over");
+        slots.into_iter().zip(claimed).map(|(slot, claim)| (slot, Some(self.claim_outcome(claim)))).collect()
+    }
+
+    fn claim_outcome(&mut self, claim: FreeClaim) -> ClaimOutcome {
+        let one = match claim {
+            FreeClaim::Claimed(claimed) => claimed,
+            FreeClaim::Held { owner } => {
+                // Nobody's name is empty: a slot that was just given up is asked for again.
+                let gone = self.alive.as_ref().is_some_and(|alive| !owner.is_empty() && !alive.contains(&owner));
+                return ClaimOutcome::Held { by_one_gone: gone };
             }
-            self.chains.insert(one.slot, one.head.chain);
-            let head = Head { version: Version(one.head.version), tail: BatchId(u128::from_be_bytes(one.head.tail.0)) };
-            answered.push((one.slot, Some(Claimed { epoch: Epoch(one.head.epoch), head, time: one.time })));
+        };
+        EngineMetrics::add(&self.metrics.slots_claimed, 1);
+        if let Some(previous) = one.previous_owner.filter(|previous| *previous != self.options.owner) {
+            EngineMetrics::add(&self.metrics.slots_taken_over, 1);
+            tracing::info!(slot = %one.slot, %previous, epoch = one.head.epoch, "slot taken over");
         }
-        answered
+        self.chains.insert(one.slot, one.head.chain);
+        let head = Head { version: Version(one.head.version), tail: BatchId(u128::from_be_bytes(one.head.tail.0)) };
+        ClaimOutcome::Claimed(Claimed { epoch: Epoch(one.head.epoch), head, time: one.time })
+    }
+
+    pub(super) fn catch_up(&mut self, slot: SlotId, ticket: Ticket, after: Version, batches: usize) {
+        let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
+        let batches_max = u32::try_from(batches).unwrap_or(u32::MAX);
+        self.under_way.push(Box::pin(async move {
+            let read = within(timeout, "tail of a slot", async {
+                let batches = journal.read_feed(slot, after.0, batches_max).await?;
+                batches.into_iter().map(history::later_batch).collect()
+            });
+            Done::Input(Box::new(Input::CaughtUp { slot, ticket, batches: read.await }))
+        }));
     }
 
     pub(super) fn heartbeat(&mut self, ticket: Ticket, slots: Vec<(SlotId, Epoch)>) {
@@ -174,7 +201,7 @@ impl Lane {
         let (journal, timeout, metrics) = (self.journal.clone(), self.options.journal_timeout, self.metrics.clone());
         self.under_way.push(Box::pin(async move {
             let started = Instant::now();
-            let stored = within(timeout, "load", history::load(&*journal, &run, with_snapshot, SNAPSHOT_FORMAT)).await;
+            let stored = within(timeout, "load", history::load(&*journal, &run, with_snapshot)).await;
             EngineMetrics::add(&metrics.load_us, micros_since(started));
             EngineMetrics::add(if stored.is_some() { &metrics.runs_loaded } else { &metrics.loads_failed }, 1);
             Done::Input(Box::new(Input::Loaded { run, ticket, stored }))
@@ -199,7 +226,7 @@ impl Lane {
         let snapshot = Snapshot {
             run: snapshot.run,
             version: snapshot.version.0,
-            format_version: SNAPSHOT_FORMAT,
+            format_version: history::SNAPSHOT_FORMAT,
             state_hash: snapshot.state_hash.to_be_bytes().to_vec().into(),
             payload: snapshot.payload,
         };
@@ -211,15 +238,36 @@ impl Lane {
         }));
     }
 
-    pub(super) fn give_up(&mut self, slot: SlotId, epoch: Option<Epoch>) {
-        self.chains.remove(&slot);
-        let Some(epoch) = epoch else { return };
+    /// Gives all these slots up in one statement: whoever waits for them claims at once then.
+    pub(super) fn give_up(&mut self, released: Vec<(SlotId, Option<Epoch>)>) {
+        let mut held = Vec::with_capacity(released.len());
+        for (slot, epoch) in released {
+            self.chains.remove(&slot);
+            match epoch {
+                Some(epoch) => held.push(SlotEpoch { slot, epoch: epoch.0 }),
+                None => drop(self.giving.remove(&slot)),
+            }
+        }
+        if held.is_empty() {
+            return;
+        }
+        self.giving_up += held.len();
         let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
         self.under_way.push(Box::pin(async move {
-            // Nothing depends on it: the next owner's claim is enough.
-            let _ = within(timeout, "give-up", journal.give_up(&[SlotEpoch { slot, epoch: epoch.0 }])).await;
-            Done::GivenUp
+            // Safety does not depend on it: without it the next owner waits a while and then claims all the same.
+            let _ = within(timeout, "give-up", journal.give_up(&held)).await;
+            Done::GivenUp { slots: held.iter().map(|held| held.slot).collect() }
         }));
+    }
+
+    fn given_up(&mut self, slots: &[SlotId]) {
+        self.giving_up -= slots.len();
+        EngineMetrics::add(&self.metrics.slots_given_up, slots.len() as u64);
+        for slot in slots {
+            if let Some(began) = self.giving.remove(slot) {
+                self.shown.handovers.note(*slot, HandoverKind::Given, began, 0);
+            }
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use inventory::{
     Answer, Carriage, Command, HoldRequest, Passenger, Plan, PlanStop, QuotaPolicy, RequestId, SaleTerms, Together,
 };
 use journal::{
-    AppendOutcome, Checkpoint, Claimed, ClusterConfig, FeedBatch, Head, Heartbeat, Journal, JournalError, RunHistory,
-    SlotAppend, SlotEpoch, Snapshot,
+    AppendOutcome, Checkpoint, Claimed, ClusterConfig, FeedBatch, FreeClaim, Head, Heartbeat, Journal, JournalError,
+    RunHistory, SlotAppend, SlotEpoch, Snapshot,
 };
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use storage::DatabaseUrl;
@@ -256,6 +256,11 @@ impl Journal for FaultyJournal {
     async fn claim(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<Claimed>, JournalError> {
         self.pass().await?;
         self.inner.claim(slots, owner, nonce).await
+    }
+
+    async fn claim_free(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<FreeClaim>, JournalError> {
+        self.pass().await?;
+        self.inner.claim_free(slots, owner, nonce).await
     }
 
     async fn give_up(&self, slots: &[SlotEpoch]) -> Result<(), JournalError> {

@@ -91,8 +91,16 @@ impl<A: Aggregate, R> Slot<A, R> {
 
     /// Ownership was proved by something sent at `sent_at` that has been answered now.
     pub(super) fn prove<P: Protocol>(&mut self, now: Uptime, sent_at: Uptime, shared: &mut Shared<A, R>) {
+        self.proved_until = self.proof_from::<P>(now, sent_at, shared);
+        self.answer_unproved::<P>(now, shared);
+    }
+
+    pub(super) fn proof_from<P: Protocol>(&self, now: Uptime, sent_at: Uptime, shared: &Shared<A, R>) -> Uptime {
         let from = if P::PROOF_FROM_SENDING { sent_at } else { now };
-        self.proved_until = self.proved_until.max(from.plus_millis(shared.limits.proof_ms));
+        self.proved_until.max(from.plus_millis(shared.limits.proof_ms))
+    }
+
+    pub(super) fn answer_unproved<P: Protocol>(&mut self, now: Uptime, shared: &mut Shared<A, R>) {
         for gated in std::mem::take(&mut self.unproved) {
             self.answer::<P>(now, gated, shared);
         }

@@ -61,7 +61,7 @@ impl<A: Aggregate, R> Slot<A, R> {
         }
     }
 
-    fn take_in<P: Protocol>(
+    pub(super) fn take_in<P: Protocol>(
         &mut self,
         now: Now,
         run: Run,
