@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-const PROTOS: [&str; 10] = [
+const PROTOS: [&str; 11] = [
     "chunyun/common/v1/common.proto",
     "chunyun/gateway/v1/gateway_service.proto",
     "chunyun/gateway/v1/operator_service.proto",
     "chunyun/inventory/v1/inventory_service.proto",
+    "chunyun/inventory/v1/shard_operator_service.proto",
     "chunyun/order/v1/order_operator_service.proto",
     "chunyun/order/v1/order_service.proto",
     "chunyun/payment/v1/payment_service.proto",

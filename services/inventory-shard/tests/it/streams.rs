@@ -31,10 +31,8 @@ async fn every_hold_of_a_stream_is_answered_by_its_number() {
     let mut items: Vec<HoldStreamItem> = (1..=510)
         .map(|number: u64| HoldStreamItem {
             correlation: number,
-            timeout_ms: 0,
             hold: Some(hold(RUN, u128::from(number), 0, 3)),
-            traceparent: String::new(),
-            release: None,
+            ..HoldStreamItem::default()
         })
         .collect();
     items.push(HoldStreamItem { correlation: 511, ..HoldStreamItem::default() });

@@ -191,8 +191,10 @@ impl Lane {
             if ticked || !told.is_empty() {
                 self.show_occupancy();
             }
-            // Whoever has stopped waiting need not know.
-            told.drain(..).for_each(|noted| drop(noted.send(())));
+            for noted in told.drain(..) {
+                // Whoever has stopped waiting need not know.
+                let _ = noted.send(());
+            }
         }
     }
 

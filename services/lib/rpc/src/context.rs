@@ -1,4 +1,4 @@
-//! What a call carries through the process: its deadline and its trace. A [`crate::Link`] sends both on by itself.
+//! What a call carries through the process: its deadline, its trace, the ring it rests on. A [`crate::Link`] sends both on by itself.
 //!
 //! The server stack sets the context for the whole of a handler. It does not follow `tokio::spawn`: a spawned part of a
 //! call takes it along with [`CallContext::current`] and [`CallContext::scope`].
@@ -14,13 +14,16 @@ tokio::task_local! {
     static CURRENT: CallContext;
 }
 
-/// The deadline and trace of the call that is being handled.
+/// The deadline and trace of the call that is being handled, and what its caller knows of the ring.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallContext {
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// The trace it belongs to.
     pub trace: Option<TraceContext>,
+    /// The newest version of the ring that the caller knows of: whoever has an older one waits for it before it sends the
+    /// caller away. Not passed on to further calls by itself.
+    pub ring_version: Option<u64>,
 }
 
 impl CallContext {
@@ -31,7 +34,7 @@ impl CallContext {
 
     /// A context with a deadline so long from now, in no trace: for background work.
     pub fn within(timeout: Duration) -> Self {
-        Self { deadline: Some(Instant::now() + timeout), trace: None }
+        Self { deadline: Some(Instant::now() + timeout), ..Self::default() }
     }
 
     /// Runs a future in this context.
@@ -96,6 +99,9 @@ impl FromStr for TraceContext {
         if version == "ff" || context.trace_id == 0 || context.span_id == 0 { Err(()) } else { Ok(context) }
     }
 }
+
+/// The header of [`CallContext::ring_version`].
+pub(crate) const RING_VERSION: &str = "chunyun-ring-version";
 
 /// Writes a duration as `grpc-timeout`: at most eight digits and a unit, rounded down.
 pub(crate) fn format_timeout(timeout: Duration) -> String {

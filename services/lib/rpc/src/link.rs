@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
 use tower::{Service, ServiceExt};
 
-use crate::context::{CallContext, format_timeout, parse_timeout};
+use crate::context::{CallContext, RING_VERSION, format_timeout, parse_timeout};
 use crate::server::{deadline_exceeded, trace_of};
 use crate::switchboard::Roles;
 use crate::{Failure, LinkOptions, Switchboard, methods, reason};
@@ -127,6 +127,9 @@ fn stamp(request: &mut Request<Body>) -> Result<(), Failure> {
     }
     if let Some(trace) = trace_of(&tracing::Span::current()).or(context.trace) {
         insert(request, "traceparent", trace.to_string());
+    }
+    if let Some(version) = context.ring_version {
+        insert(request, RING_VERSION, version.to_string());
     }
     Ok(())
 }

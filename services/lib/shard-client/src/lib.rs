@@ -1,7 +1,7 @@
 //! Finds the shard of a run by the ring and calls it: one link per shard, hints followed, retries with a budget.
 //!
 //! Gateway, order and waitlist share this router. [`ShardRouter::call`] makes one call to the owner of a run: a NOT_OWNER
-//! answer's hint is followed once, and UNAVAILABLE is tried again within the caller's deadline, with jitter, as long as
+//! answer's hint is followed once for each version of the ring, and UNAVAILABLE is tried again within the caller's deadline, with jitter, as long as
 //! the retry budget lasts. Every call to a shard is safe to repeat, because its ids are the caller's. [`HoldLines`] sends
 //! holds over one long-lived stream per shard instead, many in one message, and falls back to unary calls.
 

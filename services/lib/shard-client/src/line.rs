@@ -56,6 +56,7 @@ struct Waiting {
     asked: Asked,
     deadline: Instant,
     traceparent: String,
+    ring_version: u64,
     answer: oneshot::Sender<Result<Outcome, Status>>,
 }
 
@@ -81,7 +82,8 @@ impl Line {
         let deadline = context.deadline.unwrap_or_else(|| Instant::now() + TIMEOUT_DEFAULT);
         let traceparent = context.trace.map(|trace| trace.to_string()).unwrap_or_default();
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { asked, deadline, traceparent, answer };
+        let ring_version = context.ring_version.unwrap_or(0);
+        let waiting = Waiting { asked, deadline, traceparent, ring_version, answer };
         match self.queue.try_send(waiting) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Sent::Down,
@@ -190,7 +192,7 @@ struct Unanswered {
 impl Unanswered {
     /// Gives a request its number; none when its caller has gone or its deadline has passed.
     fn number(&mut self, waiting: Waiting) -> Option<HoldStreamItem> {
-        let Waiting { asked, deadline, traceparent, answer } = waiting;
+        let Waiting { asked, deadline, traceparent, ring_version, answer } = waiting;
         let timeout = deadline.saturating_duration_since(Instant::now());
         if answer.is_closed() || timeout.is_zero() {
             return None;
@@ -203,7 +205,7 @@ impl Unanswered {
             Asked::Hold(hold) => (Some(hold), None),
             Asked::Release(release) => (None, Some(release)),
         };
-        Some(HoldStreamItem { correlation: self.last, timeout_ms, hold, traceparent, release })
+        Some(HoldStreamItem { correlation: self.last, timeout_ms, hold, traceparent, release, ring_version })
     }
 
     fn settle(&mut self, answer: HoldStreamAnswer) {

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::{Invalid, Run};
@@ -12,6 +13,9 @@ use tonic::{Code, Response, Status};
 
 use crate::retry::{RetryBudget, pause};
 use crate::{Discovery, Membership, RetryOptions, ShardClient, ShardsOptions};
+
+/// How long a call waits for a ring that a shard has already and this router has not: news of a ring takes milliseconds.
+const RING_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Finds the shard of a run and calls it. Cloning is cheap; clones share ring, links and retry budget.
 #[derive(Clone)]
@@ -164,17 +168,29 @@ impl ShardRouter {
     {
         let inner = &*self.inner;
         inner.budget.earn();
+        let context = CallContext::current();
         let mut hint = None;
         let mut hint_followed = false;
+        let mut newest = self.version();
         let mut attempt = 1;
         loop {
             let shard = hint.take().unwrap_or_else(|| self.owner(run));
-            let status = match send(shard).await {
+            let context = CallContext { ring_version: Some(newest), ..context };
+            let status = match context.scope(send(shard)).await {
                 Ok(answer) => return Ok(answer),
                 Err(status) => status,
             };
             let failure = Failure::from_status(&status);
             if failure.reason == reason::NOT_OWNER {
+                let theirs = failure.value("ring_version").and_then(|version| version.parse().ok()).unwrap_or(0);
+                if theirs > newest {
+                    // The slot moves: each newer ring is followed, which is no retry of something that failed.
+                    newest = theirs;
+                    hint = self.hinted(&failure);
+                    if hint.is_some() || self.wait_for_version(theirs, &context).await {
+                        continue;
+                    }
+                }
                 hint = if hint_followed { None } else { self.hinted(&failure) };
                 if hint.is_some() {
                     hint_followed = true;
@@ -185,13 +201,34 @@ impl ShardRouter {
                 return Err(status);
             }
             let pause = pause(&inner.retry, attempt, failure.retry_after_ms);
-            let fits = CallContext::current().remaining().is_none_or(|remaining| pause < remaining);
+            let fits = context.remaining().is_none_or(|remaining| pause < remaining);
             if attempt >= inner.retry.attempts_max || !fits || !inner.budget.take() {
                 return Err(given_up(status, &failure));
             }
             attempt += 1;
             tokio::time::sleep(pause).await;
+            newest = newest.max(self.version());
         }
+    }
+
+    /// The version of the present ring.
+    fn version(&self) -> u64 {
+        self.inner.fleet.load().ring.version()
+    }
+
+    /// Waits until this router has a ring that a shard has already, for a bounded time within the caller's; whether it came.
+    async fn wait_for_version(&self, version: u64, context: &CallContext) -> bool {
+        let most = context.remaining().map_or(RING_WAIT_MAX, |remaining| remaining.min(RING_WAIT_MAX));
+        let mut changes = self.changes();
+        let came = async {
+            while self.version() < version {
+                if changes.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(most, came).await.unwrap_or(false)
     }
 
     /// The owner of a run by the present ring.

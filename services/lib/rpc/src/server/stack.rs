@@ -22,7 +22,7 @@ use tracing::Instrument;
 use super::reply::{Record, Reply, panicked};
 use super::request::{BoundedRequest, check_metadata};
 use super::wire_status;
-use crate::context::{CallContext, TraceContext, parse_timeout};
+use crate::context::{CallContext, RING_VERSION, TraceContext, parse_timeout};
 use crate::methods::{self, Method};
 use crate::{Authentication, Failure, Limits, metrics, reason};
 
@@ -105,6 +105,8 @@ impl Stack {
         }
         let deadline = self.deadline(method, request.headers(), started)?;
         let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok()?.parse().ok());
+        // One that cannot be read says nothing: the caller is then sent on by the ring of whoever it asked.
+        let ring_version = request.headers().get(RING_VERSION).and_then(|value| value.to_str().ok()?.parse().ok());
         let closing = method.client_streaming.then(|| inner.closing.clone().cancelled_owned());
         let limit = inner.limits.message_bytes_max;
         Ok(Admitted {
@@ -112,6 +114,7 @@ impl Stack {
             request: request.map(|body| Body::new(BoundedRequest::new(body, limit, closing))),
             deadline,
             trace: trace.unwrap_or_else(TraceContext::random),
+            ring_version,
             ticket: Ticket { _permit: permit, in_flight: Some(inner.in_flight.token()) },
         })
     }
@@ -148,9 +151,9 @@ impl Stack {
     }
 
     async fn handle(&self, method: Method, admitted: Admitted, started: Instant) -> Response<Body> {
-        let Admitted { endpoint, request, deadline, trace, ticket } = admitted;
+        let Admitted { endpoint, request, deadline, trace, ring_version, ticket } = admitted;
         let span = server_span(&self.0.name, method.label, trace);
-        let context = CallContext { deadline, trace: Some(trace_of(&span).unwrap_or(trace)) };
+        let context = CallContext { deadline, trace: Some(trace_of(&span).unwrap_or(trace)), ring_version };
         let work = AssertUnwindSafe(context.scope(endpoint.answer(request))).catch_unwind().instrument(span);
         let outcome = tokio::select! {
             biased;
@@ -253,6 +256,7 @@ struct Admitted {
     request: Request<Body>,
     deadline: Option<Instant>,
     trace: TraceContext,
+    ring_version: Option<u64>,
     ticket: Ticket,
 }
 

@@ -114,3 +114,31 @@ async fn a_newer_membership_replaces_the_ring_and_an_older_one_does_not() {
     assert!(fleet.router.replace(all(3, 0)).is_err(), "no shards make no ring");
     assert_eq!(fleet.router.ring().version(), 2, "the last ring stands");
 }
+
+#[tokio::test]
+async fn a_call_waits_for_a_ring_that_a_shard_has_already() {
+    // Without any retry: following a newer ring is none.
+    let mut fleet = fleet(RetryOptions { attempts_max: 1, budget_burst: 0, ..retry() }).await;
+    fleet.add(4).await;
+    let (run, owner) = fleet.a_run();
+    let added = ShardId::numbered(4);
+    owner.answer_with(move |_| {
+        let failure = Failure::refused(reason::NOT_OWNER, "not mine any more");
+        Err(failure.with("owner", ShardId::numbered(4)).with("ring_version", 2).into())
+    });
+    let newer = || {
+        let shards: Vec<ShardId> = vec![ShardId::numbered(4)];
+        let addresses = shards.iter().map(|shard| (shard.clone(), None)).collect();
+        Membership { layout: Layout::ordinary(2, shards), addresses }
+    };
+    let called = fleet.confirm(run);
+    let replaced = async {
+        while owner.calls() == 0 {
+            tokio::task::yield_now().await;
+        }
+        fleet.router.replace(newer()).unwrap();
+    };
+    let (answer, ()) = tokio::join!(called, replaced);
+    answer.unwrap();
+    assert_eq!((owner.calls(), fleet.shard(&added).calls()), (1, 1));
+}
