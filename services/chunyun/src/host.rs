@@ -3,6 +3,7 @@
 mod assembly;
 mod config;
 mod data_dir;
+mod discovery;
 mod fleet;
 mod keys;
 mod roles;

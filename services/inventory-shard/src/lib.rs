@@ -21,7 +21,7 @@ use journal::Journal;
 use proto::inventory::v1::inventory_service_server::InventoryServiceServer;
 use ring::{LayoutError, Ring};
 use rpc::Component;
-use shard_client::Discovery;
+use shard_client::{Discovery, ShardState};
 
 pub use config::Options;
 
@@ -38,6 +38,8 @@ pub struct Dependencies {
     pub journal: Arc<dyn Journal>,
     /// Tells which slots are this shard's.
     pub discovery: Arc<dyn Discovery>,
+    /// Where others reach the shard; none when they are all in this process.
+    pub address: Option<String>,
 }
 
 /// Why a shard cannot be built.
@@ -58,7 +60,7 @@ pub enum BuildError {
 /// Options that could not work, or a membership that makes no ring.
 pub fn build(options: Options, dependencies: Dependencies) -> Result<Component, BuildError> {
     options.validate()?;
-    let Dependencies { journal, discovery } = dependencies;
+    let Dependencies { journal, discovery, address } = dependencies;
     let layout = discovery.watch().borrow().layout.clone();
     let ownership = Ownership::new(options.shard_id()?, Ring::new(layout)?);
     let engine = Engine::start(journal.clone(), options.engine());
@@ -95,9 +97,16 @@ pub fn build(options: Options, dependencies: Dependencies) -> Result<Component, 
         owner.owned().await;
     };
     let drain = millis(options.drain_ms);
+    let registry = discovery.clone();
+    let shard = options.shard_id()?;
     Ok(Component::new(options.shard.clone(), options.limits)
         .service(server)
         .task("ring", move |stop| ownership.follow(discovery, handle, stop))
+        .task("registration", move |stop| async move {
+            let registered = registry.register(shard, address, ShardState::Serving);
+            stop.cancelled().await;
+            registered.leave().await;
+        })
         .task("boards", move |stop| keeper.run(stop))
         .task("engine", move |stop| async move {
             stop.cancelled().await;

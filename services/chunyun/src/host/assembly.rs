@@ -7,10 +7,11 @@ use ring::ShardId;
 use rpc::identity::TokenVerifier;
 use rpc::{Clock, Component, Link, Running, Switchboard, SystemClock};
 use secrecy::{ExposeSecret, SecretString};
-use shard_client::{Discovery, FixedList, ShardRouter};
+use shard_client::{Discovery, ShardRouter};
 use storage::{Database, DatabaseUrl, OpenOptions};
 
 use super::config::JournalCluster;
+use super::discovery;
 use super::fleet::{HostError, Setup};
 use super::roles::Role;
 
@@ -23,20 +24,31 @@ pub struct Assembly {
     clock: Arc<dyn Clock>,
     /// Where the provider reaches this process's payment role.
     callbacks: SocketAddr,
+    /// Where this process listens for other roles, once it does.
+    internal: Option<SocketAddr>,
 }
 
 impl Assembly {
-    /// Checks what all roles rest on.
+    /// Checks what all roles rest on, and finds the fleet.
     ///
     /// # Errors
-    /// Shards that make no ring, or an address that is none.
-    pub fn new(setup: Setup, callbacks: SocketAddr) -> Result<Self, HostError> {
+    /// Shards that make no ring, an address that is none, a fleet that cannot be found.
+    pub async fn new(setup: Setup, callbacks: SocketAddr, internal: Option<SocketAddr>) -> Result<Self, HostError> {
         let switchboard = Switchboard::new();
         let shards = &setup.config.shards;
-        let list = FixedList::new(&shards.list).map_err(|error| wrong("shards.list", error))?;
-        let discovery: Arc<dyn Discovery> = Arc::new(list);
+        let discovery = discovery::start(&setup.config.discovery, &shards.list).await?;
         let router = ShardRouter::new(shards, &*discovery, &switchboard).map_err(|error| wrong("shards", error))?;
-        Ok(Self { setup, switchboard, discovery, router, clock: Arc::new(SystemClock), callbacks })
+        Ok(Self { setup, switchboard, discovery, router, clock: Arc::new(SystemClock), callbacks, internal })
+    }
+
+    /// Who tells which shards there are.
+    pub fn discovery(&self) -> Arc<dyn Discovery> {
+        self.discovery.clone()
+    }
+
+    /// Finds the shards for the callers of this process.
+    pub fn router(&self) -> ShardRouter {
+        self.router.clone()
     }
 
     /// Lets the other roles of this process reach one that runs.
@@ -60,24 +72,36 @@ impl Assembly {
         }
     }
 
-    /// The shards of this process: the named one, or all that have no address.
+    /// The shards of this process: the named one, or all that have no address. Where shards register, the named one need
+    /// not be a member yet.
     fn own_shards(&self) -> Result<Vec<ShardId>, HostError> {
         let known = self.router.addresses();
+        let registers = self.setup.config.discovery.kind.is_shared();
         let Some(name) = &self.setup.shard else {
+            if registers {
+                return Err(wrong("--shard", "shards are processes of their own: say which one this is"));
+            }
             return Ok(known.into_iter().filter(|(_, address)| address.is_none()).map(|(shard, _)| shard).collect());
         };
+        if registers {
+            return Ok(vec![name.parse().map_err(|error| wrong("--shard", error))?]);
+        }
         let named = known.into_iter().find(|(shard, _)| shard.as_str() == name).map(|(shard, _)| vec![shard]);
         named.ok_or_else(|| wrong("--shard", format!("{name} is not one of shards.list")))
     }
 
     async fn shards(&self) -> Result<Vec<Component>, HostError> {
         let journal = self.journal().await?;
+        let address = discovery::shard_address(&self.setup.config.discovery, self.internal)?;
         let mut components = Vec::new();
         for shard in self.own_shards()? {
             let options =
                 inventory_shard::Options { shard: shard.to_string(), ..self.setup.config.inventory_shard.clone() };
-            let dependencies =
-                inventory_shard::Dependencies { journal: journal.clone(), discovery: self.discovery.clone() };
+            let dependencies = inventory_shard::Dependencies {
+                journal: journal.clone(),
+                discovery: self.discovery.clone(),
+                address: address.clone(),
+            };
             components
                 .push(inventory_shard::build(options, dependencies).map_err(|e| failed(Role::InventoryShard, e))?);
         }

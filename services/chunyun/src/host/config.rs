@@ -8,6 +8,8 @@ use figment::providers::{Env, Format, Toml};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::discovery::DiscoveryConfig;
+
 /// Everything that can be set. Unknown keys are refused.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,8 +18,11 @@ pub struct Config {
     pub listen: Listen,
     /// Where roles are that do not run in this process.
     pub links: Links,
-    /// The shards of the whole fleet; those without an address run in this process.
+    /// The shards of the whole fleet, or those it starts with; with a fixed list, those without an address run in this
+    /// process.
     pub shards: shard_client::ShardsOptions,
+    /// Where this process learns which shards there are.
+    pub discovery: DiscoveryConfig,
     /// Databases; those left out are SQLite files in the data directory.
     pub storage: StorageConfig,
     /// The file with the fleet's secrets; left out, the data directory's own.
@@ -171,6 +176,17 @@ mod tests {
     fn nothing_set_is_the_embedded_fleet() {
         let config = Config::load(None).unwrap();
         assert!(config.shards.list.iter().all(|shard| shard.address.is_none()) && config.storage.journal.is_none());
+    }
+
+    #[test]
+    fn discovery_reads_as_documented() {
+        let text =
+            "[discovery]\nkind = \"consul\"\n[discovery.consul]\ntoken = \"t\"\n[discovery.ring]\ngrace_ms = 900\n";
+        let config = load(text).unwrap().discovery;
+        assert_eq!((config.kind, config.ring.grace_ms), (super::super::discovery::DiscoveryKind::Consul, 900));
+        assert!(!format!("{config:?}").contains("\"t\""), "a token is a secret");
+        let error = load("[discovery]\nkind = \"dns\"\n").unwrap_err().to_string();
+        assert!(error.contains("consul") && error.contains("fixed"), "{error}");
     }
 
     #[test]

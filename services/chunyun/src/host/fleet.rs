@@ -3,15 +3,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::discovery::Discovery;
 use ::policy::{BadPolicy, Policy};
 use ::timetable::{LoadError, Timetable};
 use ring::{Member, ShardId};
 use rpc::Running;
 use shard_client::{ListedShard, ShardsOptions};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::assembly::Assembly;
-use super::config::Config;
+use super::config::{Config, Listen};
 use super::roles::{Role, RoleSet};
 use super::{DataDir, Keys, KeysError};
 
@@ -54,6 +57,17 @@ pub struct Fleet {
     /// In the order of starting.
     running: Vec<Running>,
     listening: Vec<(String, SocketAddr)>,
+    discovery: Arc<dyn Discovery>,
+    /// Keeps the callers of this process up to date about the shards.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Sockets that are opened before who answers on them: others are told their addresses first.
+struct Sockets {
+    listen: Listen,
+    callbacks: Option<TcpListener>,
+    shard: Option<TcpListener>,
 }
 
 /// Why roles could not be hosted.
@@ -147,16 +161,29 @@ impl Fleet {
         let listen = setup.config.listen.clone();
         let roles: Vec<Role> = setup.roles.iter().collect();
         let callbacks = bind(listen.callbacks, "payment callbacks").await?;
-        let assembly = Assembly::new(setup, address(&callbacks, listen.callbacks))?;
-        let mut fleet = Self { running: Vec::new(), listening: Vec::new() };
-        let mut callbacks = Some(callbacks);
+        let callbacks_at = address(&callbacks, listen.callbacks);
+        let shard = match listen.internal.filter(|_| setup.roles.has(Role::InventoryShard)) {
+            Some(wanted) => Some(bind(wanted, Role::InventoryShard.name()).await?),
+            None => None,
+        };
+        let internal = shard.as_ref().and_then(|listener| listener.local_addr().ok());
+        let assembly = Assembly::new(setup, callbacks_at, internal).await?;
+        let mut fleet = Self {
+            running: Vec::new(),
+            listening: Vec::new(),
+            discovery: assembly.discovery(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        fleet.tasks.spawn(assembly.router().follow(assembly.discovery(), fleet.stop.clone()));
+        let mut sockets = Sockets { listen, callbacks: Some(callbacks), shard };
         for role in roles {
             for component in assembly.build(role).await? {
                 let running = component.start().await;
                 assembly.connect(&running);
                 fleet.running.push(running);
             }
-            fleet.listen(role, &listen, &mut callbacks).await?;
+            fleet.listen(role, &mut sockets).await?;
         }
         for running in &fleet.running {
             if !running.ready().await {
@@ -167,22 +194,21 @@ impl Fleet {
     }
 
     /// Opens the sockets of a role that has just been started.
-    async fn listen(
-        &mut self,
-        role: Role,
-        listen: &super::config::Listen,
-        callbacks: &mut Option<TcpListener>,
-    ) -> Result<(), HostError> {
+    async fn listen(&mut self, role: Role, sockets: &mut Sockets) -> Result<(), HostError> {
         let Some(running) = self.running.last() else { return Ok(()) };
+        let listen = &sockets.listen;
         let internal = listen.internal.filter(|_| role != Role::Gateway);
         let public = Some(listen.public).filter(|_| role == Role::Gateway);
         if let Some(wanted) = internal.or(public) {
-            let listener = bind(wanted, role.name()).await?;
+            let listener = match sockets.shard.take_if(|_| role == Role::InventoryShard) {
+                Some(listener) => listener,
+                None => bind(wanted, role.name()).await?,
+            };
             self.listening.push((running.name().to_owned(), address(&listener, wanted)));
             running.serve(listener);
         }
         if role == Role::Payment
-            && let Some(listener) = callbacks.take()
+            && let Some(listener) = sockets.callbacks.take()
         {
             self.listening.push(("callbacks".to_owned(), address(&listener, listen.callbacks)));
             running.serve_http(listener);
@@ -221,6 +247,10 @@ impl Fleet {
         for running in self.running.into_iter().rev() {
             running.join().await;
         }
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.discovery.close().await;
     }
 
     /// Stops without giving notice.

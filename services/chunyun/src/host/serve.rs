@@ -21,6 +21,13 @@ const DRAIN_NOTICE: Duration = Duration::from_secs(2);
 ///
 /// Without a configuration: all roles in this process, on SQLite in the data directory. Settings come from a TOML file
 /// and from the environment: CHUNYUN_STORAGE__ORDER overrides `order` in `[storage]`.
+///
+/// Which shards there are is told by `kind` in `[discovery]`: `fixed`, the list `[[shards.list]]` for good; `in-process`, the
+/// same list in one process, where the ring can be edited until it ends; `consul`, with `address`, `token`, `ca_file`,
+/// `fleet`, `check_interval_ms`, `check_timeout_ms`, `forget_after_s`, `wait_ms`, `timeout_ms`, `retry_ms`, `retry_max_ms` and
+/// `lock_ttl_s` in `[discovery.consul]`. A shard's process then needs `--shard`, `internal` in `[listen]`, and `advertise` in
+/// `[discovery]` where others reach it by another address. `[discovery.ring]` has `grace_ms`, `settle_ms`, `trust_ms`,
+/// `trust_max_ms`, `forgive_ms`, `recovery_ms`, `start_ms`, `retry_ms`, `retry_max_ms`, `leave_ms` and `lock_renew_ms`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  chunyun serve\n  chunyun serve --timetable ../data --data ./rush --listen 127.0.0.1:7000\n  \

@@ -63,7 +63,8 @@ impl Fleet {
             feed_interval_ms: 50,
             ..Options::default()
         };
-        let dependencies = Dependencies { journal: self.journal.clone(), discovery: self.discovery.clone() };
+        let dependencies =
+            Dependencies { journal: self.journal.clone(), discovery: self.discovery.clone(), address: None };
         let running = build(options, dependencies).unwrap().start().await;
         self.switchboard.connect(running.name(), running.stack());
         assert!(running.ready().await);

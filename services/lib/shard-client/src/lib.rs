@@ -11,7 +11,7 @@ mod options;
 mod retry;
 mod router;
 
-pub use discovery::{Discovery, FixedList, ListedShard, Membership};
+pub use discovery::{Discovery, FixedList, ListedShard, Membership, Registered, Registration, ShardState};
 pub use hold_lines::{HoldLines, HoldLinesDriver};
 pub use options::{RetryOptions, ShardsOptions};
 pub use router::{RouterError, ShardRouter};
