@@ -1,6 +1,7 @@
 //! The client in the terminal: what a passenger, a clerk or an operator types.
 
 mod buy;
+mod change;
 mod connect;
 mod failure;
 mod json;

@@ -1,5 +1,6 @@
 //! What the gateway does: admit, read, hold, open.
 
+mod change;
 mod forward;
 mod placing;
 mod sale;

@@ -10,7 +10,7 @@ pub use order::{Placing, Waiting};
 pub use passengers::Party;
 pub use runs::run_in;
 
-use domain::{Channel, EntryId, OrderId, Run};
+use domain::{ChangeId, Channel, EntryId, OrderId, Run};
 use proto::common::v1 as wire;
 
 use crate::error::Error;
@@ -28,6 +28,11 @@ pub fn run_out(run: Run) -> wire::Run {
 /// The id of an order.
 pub fn order_id(text: &str) -> Result<OrderId, Error> {
     text.parse().map_err(Error::invalid("order_id"))
+}
+
+/// The id of a change of tickets.
+pub fn change_id(text: &str) -> Result<ChangeId, Error> {
+    text.parse().map_err(Error::invalid("change_id"))
 }
 
 /// The id of a waitlist entry.

@@ -1,5 +1,6 @@
 //! Load, decide, perform: what each call does, and what the sweeper does for those that were interrupted.
 
+mod change;
 mod drive;
 mod open;
 mod perform;
@@ -24,6 +25,7 @@ use crate::state::{Event, Terms, TradeNews};
 use crate::store::{OrderStore, PageEnd};
 use crate::watch::Watchers;
 
+pub use change::{NewTickets, Quoted};
 pub use open::{NewLeg, NewOrder, NewPassenger};
 pub(crate) use perform::passenger_context;
 pub use sweep::Sweeper;

@@ -1,7 +1,8 @@
-use domain::{Invalid, Money, OrderId, Run, Time};
+use domain::{ChangeId, Invalid, Money, OrderId, Run, Time};
 use rpc::{Failure, reason};
 use tonic::Status;
 
+use crate::rules::change::NoChange;
 use crate::rules::fare::NoFare;
 use crate::rules::party::BadParty;
 use crate::rules::refund::Departed;
@@ -78,6 +79,27 @@ pub enum Error {
     /// The order id names another order.
     #[error("order id {0} was used before with other content")]
     IdReused(OrderId),
+    /// The change id names another change of the order.
+    #[error("change id {0} was used before with other content")]
+    ChangeIdReused(ChangeId),
+    /// The ticket may not be exchanged so.
+    #[error(transparent)]
+    NoChange(#[from] NoChange),
+    /// The ticket was exchanged already.
+    #[error("the ticket was exchanged for another one already")]
+    ChangedBefore,
+    /// Tickets that cannot be exchanged in one go.
+    #[error("expected tickets of one train of the order, each of them once")]
+    ChangedTogether,
+    /// The wish is what the ticket says.
+    #[error("the ticket is for this train, class and section already")]
+    SameJourney,
+    /// The new train has no seats for it.
+    #[error("the new train gives no seats ({reason}): the old tickets stay good")]
+    NoSeatsForChange {
+        /// The shard's stable reason.
+        reason: String,
+    },
     /// The holds ended before the order could claim them.
     #[error("the held seats are gone")]
     SeatsLost,
@@ -131,6 +153,14 @@ impl From<Error> for Failure {
                 Self::refused(reason::DEPARTED, message).with("departed_at_ms", departed_at.millis())
             }
             Error::IdReused(id) => Self::request_id_reused(id),
+            Error::ChangeIdReused(id) => Self::request_id_reused(id),
+            Error::NoChange(NoChange::TooOften { .. }) | Error::ChangedBefore => {
+                Self::refused(reason::CHANGES_USED, message)
+            }
+            Error::NoChange(_) => Self::refused(reason::CHANGE_NOT_ALLOWED, message),
+            Error::ChangedTogether => Self::bad_field("ticket_ids", message),
+            Error::SameJourney => Self::bad_field("leg", message),
+            Error::NoSeatsForChange { reason } => Self::refused(reason::known(&reason), message),
             Error::SeatsLost => Self::refused(reason::HOLD_ENDED, message),
             Error::StillOpening | Error::Busy => Self::unavailable(reason::UNAVAILABLE, message, 200),
             Error::OrderNotFound => Self::not_found(reason::ORDER_NOT_FOUND, message),
@@ -155,6 +185,7 @@ fn party_failure(party: BadParty, message: String) -> Failure {
 fn rejection_failure(rejection: Rejection, message: String) -> Failure {
     match rejection {
         Rejection::NotOpen => Failure::unavailable(reason::UNAVAILABLE, message, 200),
+        Rejection::TooManyChanges => Failure::refused(reason::CHANGES_USED, message),
         Rejection::TooLate { .. } | Rejection::State(_) => Failure::refused(reason::ORDER_STATE, message),
         Rejection::PaidOtherwise | Rejection::NoTrade => Failure::refused(reason::PAYMENT_STATE, message),
         Rejection::NoTicket | Rejection::NoRefund => Failure::not_found(reason::TICKET_NOT_FOUND, message),

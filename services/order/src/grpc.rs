@@ -114,6 +114,30 @@ impl OrderService for Face {
         }))
     }
 
+    async fn quote_change(
+        &self,
+        request: Request<wire::QuoteChangeRequest>,
+    ) -> Result<Response<wire::QuoteChangeResponse>, Status> {
+        let wanted = read::new_tickets(request.into_inner().journey)?;
+        let quoted = self.app.quote_change(&wanted).await?;
+        Ok(Response::new(write::change_quote(&quoted)))
+    }
+
+    async fn change_tickets(
+        &self,
+        request: Request<wire::ChangeTicketsRequest>,
+    ) -> Result<Response<wire::ChangeTicketsResponse>, Status> {
+        let request = request.into_inner();
+        let id = read::change_id(&request.change_id)?;
+        let agreed = read::agreed(request.agreed_fen)?;
+        let token =
+            (!request.payment_token.is_empty()).then(|| read::payment_token(request.payment_token)).transpose()?;
+        let wanted = read::new_tickets(request.journey)?;
+        let (order, change) = self.app.change_tickets(id, &wanted, agreed, token).await?;
+        let change = Some(write::change(&order, &change));
+        Ok(Response::new(wire::ChangeTicketsResponse { order: self.write(&order), change }))
+    }
+
     async fn watch_order(
         &self,
         request: Request<wire::WatchOrderRequest>,

@@ -1,5 +1,6 @@
 //! The railway's rules about orders, pure: what a ticket costs, who may travel together, what a refund keeps.
 
+pub mod change;
 pub mod days;
 pub mod fare;
 pub mod party;

@@ -78,6 +78,17 @@ pub struct Change {
     pub due_at: Option<Time>,
     /// The unpaid cancellation to count for its account.
     pub cancellation: Option<Cancellation>,
+    /// What its new tickets must pass, where it has new ones.
+    pub added: AddedTickets,
+}
+
+/// What the tickets of a change must pass to be recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddedTickets {
+    /// Whether they are travelled within a rush period.
+    pub rush: bool,
+    /// Trips at the student fare in a student year.
+    pub student_trips_max: u32,
 }
 
 /// One unpaid cancellation.

@@ -2,6 +2,7 @@
 //! they are told to.
 
 mod bad_input;
+mod changes;
 mod fakes;
 mod payment;
 mod stories;

@@ -48,6 +48,7 @@ impl PaymentService for Face {
             amount: amount("amount_fen", request.amount_fen, 1)?,
             payment_token: plain("payment_token", request.payment_token)?,
             expires_at: Time::from_millis(request.expires_at_ms),
+            supplement: request.supplement,
         };
         let trade = self.app.create_trade(asked).await?;
         Ok(Response::new(CreateTradeResponse { trade: Some(wire_trade(trade)) }))

@@ -61,6 +61,8 @@ pub struct NewTrade {
     pub payment_token: String,
     /// When the provider must give up.
     pub expires_at: Time,
+    /// Whether it comes on top of what was captured before.
+    pub supplement: bool,
 }
 
 impl NewTrade {

@@ -74,6 +74,8 @@ pub fn order(order: &orders::Order) -> Value {
             "fare_fen": ticket.fare_fen,
             "refund_fen": ticket.refund_fen,
             "fee_fen": ticket.fee_fen,
+            "changed_to": ticket.changed_to,
+            "changed_from": ticket.changed_from,
         })
     });
     let legs = order.legs.iter().map(|leg| {
@@ -95,6 +97,28 @@ pub fn order(order: &orders::Order) -> Value {
         "version": order.version,
         "policy_version": order.policy_version,
         "end_reason": order.end_reason,
+        "changes": order.changes.iter().map(change).collect::<Vec<_>>(),
+    })
+}
+
+fn change(change: &orders::TicketChange) -> Value {
+    json!({
+        "change_id": change.change_id,
+        "state": render::change_state(change.state),
+        "swaps": change.swaps.iter().map(swap).collect::<Vec<_>>(),
+        "due_fen": change.due_fen,
+        "refund_fen": change.refund_fen,
+        "fee_fen": change.fee_fen,
+        "pay_by_ms": change.pay_by_ms,
+        "end_reason": change.end_reason,
+    })
+}
+
+/// One ticket for another.
+pub fn swap(swap: &orders::TicketSwap) -> Value {
+    json!({
+        "ticket_id": swap.ticket_id, "new_ticket_id": swap.new_ticket_id, "fare_fen": swap.fare_fen,
+        "fee_fen": swap.fee_fen, "pay_fen": swap.pay_fen, "refund_fen": swap.refund_fen,
     })
 }
 

@@ -36,6 +36,8 @@ pub enum OrderCommand {
         /// The ticket id, as `order show` prints it
         ticket: String,
     },
+    /// Exchanges tickets for another train, date or class
+    Change(super::change::Change),
     /// Prints an order at every change until it ends
     Watch {
         /// The order id
@@ -52,6 +54,7 @@ pub async fn order(target: &Target, command: &OrderCommand) -> Result<(), Client
     let mut client = connection.gateway();
     let order = match command {
         OrderCommand::List => return list(target, client).await,
+        OrderCommand::Change(command) => return super::change::change(target, &connection, command).await,
         OrderCommand::Watch { order } => return watch(target, client, order).await,
         OrderCommand::Show { order } => {
             let request = gateway::GetOrderRequest { order_id: order.to_string() };
@@ -81,7 +84,8 @@ pub async fn order(target: &Target, command: &OrderCommand) -> Result<(), Client
     Ok(())
 }
 
-fn show(target: &Target, order: &Order) {
+/// Prints an order as it was asked for.
+pub fn show(target: &Target, order: &Order) {
     if target.json {
         crate::output::document(&documents::order(order));
     } else {

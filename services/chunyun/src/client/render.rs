@@ -63,6 +63,7 @@ pub fn order_state(state: i32) -> &'static str {
         orders::OrderState::Released => "released",
         orders::OrderState::Refunding => "refunding",
         orders::OrderState::Refunded => "refunded",
+        orders::OrderState::Changing => "changing tickets",
     }
 }
 
@@ -75,6 +76,21 @@ pub fn ticket_state(state: i32) -> &'static str {
         orders::TicketState::Refunding => "refunding",
         orders::TicketState::Refunded => "refunded",
         orders::TicketState::Void => "void",
+        orders::TicketState::Replacing => "not exchanged yet",
+        orders::TicketState::Changed => "exchanged",
+    }
+}
+
+/// The state of an exchange of tickets in a word.
+pub fn change_state(state: i32) -> &'static str {
+    match orders::TicketChangeState::try_from(state).unwrap_or_default() {
+        orders::TicketChangeState::Unspecified => "unknown",
+        orders::TicketChangeState::Holding => "holding seats",
+        orders::TicketChangeState::Unpaid => "held, not paid",
+        orders::TicketChangeState::Confirming => "confirming",
+        orders::TicketChangeState::GivingUp => "being given up",
+        orders::TicketChangeState::Failed => "failed",
+        orders::TicketChangeState::Done => "done",
     }
 }
 
@@ -125,5 +141,13 @@ pub fn order(order: &orders::Order) -> String {
     numbers(&mut head, [2, 3, 4]);
     numbers(&mut tickets, [8]);
     let reason = if order.end_reason.is_empty() { String::new() } else { format!("\nended: {}", order.end_reason) };
-    format!("{head}\n{tickets}{reason}")
+    let changes = order.changes.iter().map(|change| {
+        let (state, due) = (change_state(change.state), yuan(change.due_fen));
+        let (back, kept) = (yuan(change.refund_fen), yuan(change.fee_fen));
+        format!(
+            "\nchange {}: {state}, paid {due}, came back {back}, kept {kept} {}",
+            change.change_id, change.end_reason
+        )
+    });
+    format!("{head}\n{tickets}{reason}{}", changes.collect::<String>())
 }

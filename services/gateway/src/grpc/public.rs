@@ -90,6 +90,21 @@ impl GatewayService for PublicFace {
         Ok(Response::new(RefundTicketResponse { order, refund_fen, fee_fen }))
     }
 
+    async fn quote_change(&self, request: Request<QuoteChangeRequest>) -> Answer<QuoteChangeResponse> {
+        let (identity, request) = identified(request)?;
+        let _in_flight = self.app.admit(&identity).await?;
+        let quote = self.app.quote_change(&identity, request).await?;
+        let (due_fen, refund_fen, fee_fen) = (quote.due_fen, quote.refund_fen, quote.fee_fen);
+        Ok(Response::new(QuoteChangeResponse { swaps: quote.swaps, due_fen, refund_fen, fee_fen }))
+    }
+
+    async fn change_ticket(&self, request: Request<ChangeTicketRequest>) -> Answer<ChangeTicketResponse> {
+        let (identity, request) = identified(request)?;
+        let _in_flight = self.app.admit(&identity).await?;
+        let changed = self.app.change_ticket(&identity, request).await?;
+        Ok(Response::new(ChangeTicketResponse { order: changed.order, change: changed.change }))
+    }
+
     async fn watch_order(&self, request: Request<WatchOrderRequest>) -> Answer<Self::WatchOrderStream> {
         let (identity, request) = identified(request)?;
         drop(self.app.admit(&identity).await?);

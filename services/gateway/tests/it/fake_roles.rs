@@ -24,6 +24,7 @@ pub struct FakeOrders(pub Arc<Orders>);
 pub struct Orders {
     pub opened: Mutex<HashMap<String, OpenOrderRequest>>,
     pub paid: Mutex<Vec<PayOrderRequest>>,
+    pub changed: Mutex<Vec<ChangeTicketsRequest>>,
     in_work: AtomicUsize,
     pub most_in_work: AtomicUsize,
 }
@@ -109,6 +110,27 @@ impl OrderService for FakeOrders {
         let request = request.into_inner();
         let order = self.find(&request.account, &request.order_id)?;
         Ok(Response::new(RefundTicketResponse { order: Some(order), refund_fen: 93_450, fee_fen: 200 }))
+    }
+
+    async fn quote_change(
+        &self,
+        request: Request<QuoteChangeRequest>,
+    ) -> Result<Response<QuoteChangeResponse>, Status> {
+        let journey = request.into_inner().journey.unwrap_or_default();
+        self.find(&journey.account, &journey.order_id)?;
+        Ok(Response::new(QuoteChangeResponse { due_fen: 1_050, ..QuoteChangeResponse::default() }))
+    }
+
+    async fn change_tickets(
+        &self,
+        request: Request<ChangeTicketsRequest>,
+    ) -> Result<Response<ChangeTicketsResponse>, Status> {
+        let request = request.into_inner();
+        let journey = request.journey.clone().unwrap_or_default();
+        let order = Some(self.find(&journey.account, &journey.order_id)?);
+        let change = Some(TicketChange { change_id: request.change_id.clone(), ..TicketChange::default() });
+        self.0.changed.lock().push(request);
+        Ok(Response::new(ChangeTicketsResponse { order, change }))
     }
 
     async fn watch_order(

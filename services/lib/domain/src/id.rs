@@ -66,6 +66,11 @@ uuid_id! {
     EntryId, "waitlist entry id"
 }
 
+uuid_id! {
+    /// A change of tickets, named by the client that asks for it: the request id that makes it safe to repeat.
+    ChangeId, "change id"
+}
+
 /// A hold of seats on one run: the order and which of its legs. Repeating a hold id is safe.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HoldId {

@@ -19,7 +19,7 @@ pub use channel::Channel;
 pub use class::SeatClass;
 pub use date::{BoardingDate, ServiceDate};
 pub use document::{Document, DocumentKind};
-pub use id::{AccountId, EntryId, HoldId, OrderId, PersonToken};
+pub use id::{AccountId, ChangeId, EntryId, HoldId, OrderId, PersonToken};
 pub use interval::{Interval, STOPS_MAX, StopIndex};
 pub use invalid::Invalid;
 pub use money::Money;

@@ -1,6 +1,12 @@
 //! What an order is: one row with its legs, tickets, trades and refunds.
 
+mod balance;
+mod change;
+
 use domain::{AccountId, Channel, HoldId, Interval, Money, OrderId, PassengerKind, Run, SeatClass, Time};
+
+pub use balance::Balance;
+pub use change::{ChangeStage, Swap, SwapPrice, TicketChange};
 
 /// An order of one account. Names and documents are in it sealed only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,16 +21,18 @@ pub struct Order {
     pub request: [u8; 32],
     /// Where it stands.
     pub phase: Phase,
-    /// The trains, one or two.
+    /// The trains: one or two, then one for each change.
     pub legs: Vec<Leg>,
     /// The people.
     pub passengers: Vec<Passenger>,
-    /// One ticket per leg and passenger, ordered so.
+    /// One ticket per leg and passenger, ordered so; those of changes follow.
     pub tickets: Vec<Ticket>,
     /// The attempts to pay, in order.
     pub trades: Vec<Trade>,
     /// What goes back.
     pub refunds: Vec<Refund>,
+    /// The changes of its tickets, in order; at most the last is under way.
+    pub changes: Vec<TicketChange>,
     /// When it was placed.
     pub created_at: Time,
     /// Until when it must be paid; none until its holds are open.
@@ -61,6 +69,8 @@ pub enum Phase {
     Captured,
     /// Tickets exist.
     Confirmed,
+    /// Tickets exist, and some of them are being exchanged for others.
+    Changing,
     /// It is being given up: the trade is closed first, then the seats.
     Closing(EndReason),
     /// It ended without tickets and nothing is owed.
@@ -80,6 +90,7 @@ impl Phase {
             Self::Paying => "paying",
             Self::Captured => "captured",
             Self::Confirmed => "confirmed",
+            Self::Changing => "changing",
             Self::Closing(_) => "closing",
             Self::Released(_) => "released",
             Self::Refunding(_) => "refunding",
@@ -142,6 +153,8 @@ pub struct Leg {
     pub class: SeatClass,
     /// From where to where.
     pub interval: Interval,
+    /// The passengers that the hold is for, in its order. Who is not among them travels without a seat.
+    pub riders: Vec<u8>,
     /// The places, several for a passenger who changes seats on the way.
     pub places: Vec<Place>,
     /// The hold at the shard.
@@ -162,7 +175,15 @@ impl Leg {
     pub const fn next_hold(&self) -> HoldId {
         HoldId { owner: self.hold.owner, leg: (self.hold.leg & 0x0f) | ((self.held_again + 1) << 4) }
     }
+
+    /// Which place of the hold is a passenger's.
+    pub fn rider(&self, passenger: u8) -> Option<u8> {
+        self.riders.iter().position(|rider| *rider == passenger).map(|position| position as u8)
+    }
 }
+
+/// The most legs of an order: a hold's id has half a byte for them. Changes that came to nothing count.
+pub const LEGS_MAX: usize = 16;
 
 /// What the shard was last known to have of a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,7 +194,7 @@ pub enum Seats {
     Opened,
     /// Tickets.
     Confirmed,
-    /// Freed by the shard before they were paid.
+    /// Not held: freed by the shard before they were paid, or not asked for yet.
     Lost,
     /// Given back.
     Ended,
@@ -241,6 +262,8 @@ pub struct Changed {
     pub at: Time,
     /// Whether the travel date is within a rush period, and the one before was not.
     pub into_rush: bool,
+    /// How often it was changed in all, this time included.
+    pub times: u32,
 }
 
 /// Where a ticket stands.
@@ -256,6 +279,10 @@ pub enum TicketState {
     Refunded,
     /// Never issued.
     Void,
+    /// To replace another ticket of the order; not good for travel yet.
+    Replacing,
+    /// Exchanged for another ticket of the order.
+    Changed,
 }
 
 impl TicketState {
@@ -267,6 +294,8 @@ impl TicketState {
             Self::Refunding => "refunding",
             Self::Refunded => "refunded",
             Self::Void => "void",
+            Self::Replacing => "replacing",
+            Self::Changed => "changed",
         }
     }
 
@@ -285,6 +314,10 @@ pub struct Trade {
     pub id: Option<String>,
     /// The provider's token the client gave.
     pub token: String,
+    /// What is asked for.
+    pub amount: Money,
+    /// The change whose difference it pays; none where it pays the order.
+    pub change: Option<u8>,
     /// Where it stands.
     pub state: TradeState,
     /// What it brought.
@@ -343,45 +376,21 @@ pub enum RefundState {
     Arrived,
 }
 
-/// The money of an order at one moment (invariant I2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Balance {
-    /// What came in.
-    pub captured: Money,
-    /// The fares of tickets that are paid and live.
-    pub tickets: Money,
-    /// What was kept.
-    pub fees: Money,
-    /// What has gone back.
-    pub refunded: Money,
-    /// What is on its way back.
-    pub refunding: Money,
-}
-
-impl Balance {
-    /// Whether every fen that came in is accounted for.
-    pub fn is_even(&self) -> bool {
-        self.captured == self.tickets + self.fees + self.refunded + self.refunding
-    }
-}
-
 impl Order {
-    /// What it costs: the fares of all its tickets.
+    /// What it costs: the fares of its tickets, without those that a change has given up or never brought.
     pub fn total(&self) -> Money {
-        self.tickets.iter().map(|ticket| ticket.fare).sum()
+        let of_changes = self.changes.first().map_or(u8::MAX, |change| change.leg);
+        let counts = |ticket: &&Ticket| match ticket.state {
+            TicketState::Changed | TicketState::Replacing => false,
+            TicketState::Void => ticket.leg < of_changes,
+            _ => true,
+        };
+        self.tickets.iter().filter(counts).map(|ticket| ticket.fare).sum()
     }
 
-    /// Its money now.
-    pub fn balance(&self) -> Balance {
-        let arrived = |refund: &&Refund| refund.state == RefundState::Arrived;
-        let live = self.tickets.iter().filter(|ticket| self.paid.is_some() && ticket.state.is_live());
-        Balance {
-            captured: self.trades.iter().map(|trade| trade.captured).sum(),
-            tickets: live.map(|ticket| ticket.fare).sum(),
-            fees: self.tickets.iter().map(|ticket| ticket.fee).sum(),
-            refunded: self.refunds.iter().filter(arrived).map(|refund| refund.amount).sum(),
-            refunding: self.refunds.iter().filter(|refund| !arrived(refund)).map(|refund| refund.amount).sum(),
-        }
+    /// The change that is under way.
+    pub fn change(&self) -> Option<&TicketChange> {
+        self.changes.last().filter(|_| self.phase == Phase::Changing)
     }
 
     /// The tickets of one leg.

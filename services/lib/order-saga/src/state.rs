@@ -3,6 +3,7 @@
 //! [`step`] takes what happened and gives the order after it; [`pending`] says what has to be done next, from the row
 //! alone. So an effect is done again after a crash, and every event may arrive twice: it changes nothing the second time.
 
+mod change;
 mod effects;
 mod money;
 #[cfg(test)]
@@ -10,8 +11,11 @@ mod tests;
 
 use domain::{HoldId, Money, Time};
 
-use crate::order::{EndReason, Order, Phase, Place, RefundCause, RefundState, Seats, TicketState, Trade, TradeState};
+use crate::order::{
+    EndReason, Order, Phase, Place, RefundCause, RefundState, Seats, SwapPrice, Ticket, TicketState, Trade, TradeState,
+};
 
+pub use change::NewChange;
 pub use effects::{Effect, awaited, concerns, next_deadline, pending};
 
 /// Bounds of the saga.
@@ -72,6 +76,20 @@ pub enum Event {
         /// Which leg.
         leg: u8,
     },
+    /// The shard holds the new seats of a change, which cost this, ticket by ticket.
+    HeldForChange {
+        /// The new hold.
+        hold: HoldId,
+        /// The new places.
+        places: Vec<Place>,
+        /// What each exchange costs, now that the places are known.
+        prices: Vec<SwapPrice>,
+    },
+    /// The shard has no seats for a change.
+    ChangeRefused {
+        /// Its stable reason.
+        reason: String,
+    },
     /// Passengers' seats on a leg are free again.
     SeatsReturned {
         /// Which leg.
@@ -84,7 +102,9 @@ pub enum Event {
         /// The provider's token.
         token: String,
     },
-    /// The client gives an unpaid order up.
+    /// The client wants other tickets for some of an order.
+    Change(Box<NewChange>),
+    /// The client gives an unpaid order up, or a change whose difference is not paid.
     Cancel,
     /// The operator ends an unpaid order: its train or class is no more.
     Withdraw,
@@ -148,6 +168,9 @@ pub enum Rejection {
     /// The ticket is not one that can be given back.
     #[error("the ticket is {0}")]
     TicketState(&'static str),
+    /// The order has had as many changes as it can have.
+    #[error("the order has had too many changes")]
+    TooManyChanges,
     /// A trade this order knows nothing of.
     #[error("the order has no such trade")]
     NoTrade,
@@ -173,6 +196,8 @@ pub fn step(before: &Order, event: Event, now: Time, terms: &Terms) -> Result<(O
             set_seats(&mut order, leg, &[Seats::Held, Seats::Opened, Seats::Lost], Seats::Ended);
         }
         Event::HeldAgain { leg, hold, places } => held_again(&mut order, leg, hold, places),
+        Event::HeldForChange { hold, places, prices } => change::held(&mut order, hold, places, &prices),
+        Event::ChangeRefused { reason } => change::refused(&mut order, reason),
         Event::HoldAgainRefused { leg } => {
             if order.phase == Phase::Captured && order.legs[usize::from(leg)].seats == Seats::Lost {
                 money::give_all_back(&mut order, EndReason::SeatsLost);
@@ -180,6 +205,7 @@ pub fn step(before: &Order, event: Event, now: Time, terms: &Terms) -> Result<(O
         }
         Event::SeatsReturned { leg, passengers } => seats_returned(&mut order, leg, &passengers),
         Event::Pay { token } => pay(&mut order, token, now, terms)?,
+        Event::Change(new) => change::begin(&mut order, *new)?,
         Event::Cancel => end_unpaid(&mut order, EndReason::Cancelled)?,
         Event::Withdraw => end_unpaid(&mut order, EndReason::Withdrawn)?,
         Event::GiveBack { ticket, fee } => money::give_back(&mut order, ticket, fee)?,
@@ -199,6 +225,7 @@ fn hold_opened(order: &mut Order, leg: u8, pay_by: Time, hard_limit: Time) {
         return;
     }
     order.legs[usize::from(leg)].seats = Seats::Opened;
+    change::opened(order, leg, pay_by);
     // Several legs, or one held again: the earliest moment counts. A paid order has nothing to pay by any more.
     if order.phase == Phase::Opening {
         order.pay_by = Some(order.pay_by.map_or(pay_by, |earlier| earlier.min(pay_by)));
@@ -213,6 +240,7 @@ fn hold_lost(order: &mut Order, leg: u8, terms: &Terms) {
     }
     match order.phase {
         Phase::Captured if held_again < terms.hold_again_max => order.legs[usize::from(leg)].seats = Seats::Lost,
+        Phase::Changing => change::lost(order, leg, terms),
         Phase::Captured => {
             order.legs[usize::from(leg)].seats = Seats::Ended;
             money::give_all_back(order, EndReason::SeatsLost);
@@ -234,7 +262,7 @@ fn set_seats(order: &mut Order, leg: u8, from: &[Seats], to: Seats) {
 
 fn held_again(order: &mut Order, leg: u8, hold: HoldId, places: Vec<Place>) {
     let leg = &mut order.legs[usize::from(leg)];
-    if leg.seats == Seats::Lost {
+    if leg.seats == Seats::Lost && leg.next_hold() == hold {
         // In any phase: if the order is being given up by now, the new hold is the one to give back.
         (leg.hold, leg.places, leg.seats) = (hold, places, Seats::Held);
         leg.held_again += 1;
@@ -245,7 +273,8 @@ fn seats_returned(order: &mut Order, leg: u8, passengers: &[u8]) {
     for ticket in order.tickets.iter_mut().filter(|ticket| ticket.leg == leg && !ticket.state.is_live()) {
         ticket.seats_returned |= passengers.contains(&ticket.passenger);
     }
-    if order.tickets_of(leg).all(|ticket| ticket.seats_returned) {
+    let keeps = |ticket: &Ticket| !ticket.seats_returned && ticket.state != TicketState::Void;
+    if !order.tickets_of(leg).any(keeps) {
         set_seats(order, leg, &[Seats::Confirmed], Seats::Ended);
     }
 }
@@ -253,6 +282,7 @@ fn seats_returned(order: &mut Order, leg: u8, passengers: &[u8]) {
 fn pay(order: &mut Order, token: String, now: Time, terms: &Terms) -> Result<(), Rejection> {
     match order.phase {
         Phase::Held => {}
+        Phase::Changing => return change::pay(order, token, now, terms),
         Phase::Opening => return Err(Rejection::NotOpen),
         Phase::Closing(_) | Phase::Released(_) => return Err(Rejection::State(order.phase.name())),
         // A repeat of the payment that is under way or done.
@@ -262,13 +292,18 @@ fn pay(order: &mut Order, token: String, now: Time, terms: &Terms) -> Result<(),
     if let Some(pay_by) = order.pay_by.filter(|pay_by| now >= *pay_by) {
         return Err(Rejection::TooLate { pay_by });
     }
-    let attempt = order.trades.len() as u32;
-    if attempt >= terms.pay_attempts_max {
+    if order.trades.len() as u32 >= terms.pay_attempts_max {
         return Err(Rejection::State(order.phase.name()));
     }
-    order.trades.push(Trade { attempt, id: None, token, state: TradeState::Open, captured: Money::ZERO });
+    open_trade(order, token, order.total(), None);
     order.phase = Phase::Paying;
     Ok(())
+}
+
+fn open_trade(order: &mut Order, token: String, amount: Money, change: Option<u8>) {
+    let attempt = order.trades.len() as u32;
+    let (state, captured) = (TradeState::Open, Money::ZERO);
+    order.trades.push(Trade { attempt, id: None, token, amount, change, state, captured });
 }
 
 fn end_unpaid(order: &mut Order, reason: EndReason) -> Result<(), Rejection> {
@@ -278,6 +313,7 @@ fn end_unpaid(order: &mut Order, reason: EndReason) -> Result<(), Rejection> {
             Ok(())
         }
         Phase::Closing(_) | Phase::Released(_) => Ok(()),
+        Phase::Changing => change::cancel(order, reason),
         phase => Err(Rejection::State(phase.name())),
     }
 }
@@ -287,6 +323,7 @@ fn lapse_if_due(order: &mut Order, now: Time) {
     if due && matches!(order.phase, Phase::Held | Phase::Paying) {
         order.phase = Phase::Closing(EndReason::Lapsed);
     }
+    change::lapse_if_due(order, now);
 }
 
 /// Moves on when everything a phase waits for is there. One pass is enough but for an order that is over at once.
@@ -299,6 +336,7 @@ fn settle(order: &mut Order) {
         order.phase = Phase::Confirmed;
         set_tickets(order, TicketState::Reserved, TicketState::Issued);
     }
+    change::settle(order);
     if order.phase == Phase::Confirmed && !order.tickets.iter().any(|ticket| ticket.state.is_live()) {
         order.phase = Phase::Refunding(None);
     }

@@ -23,6 +23,17 @@ impl PersonTokens {
         let (token, _) = hash.split_first_chunk().expect("32 bytes hold 16");
         PersonToken(*token)
     }
+
+    /// Who the holder of a document is on a place that is to replace another one on the same run, by the number of the
+    /// change. The run would refuse the person's own token beside itself; that nobody keeps two places is its caller's to
+    /// see to.
+    pub fn replacement(&self, date: ServiceDate, document: &Document, number: u8) -> PersonToken {
+        let day_key = self.master.derive("chunyun person token day", &date.days().to_be_bytes());
+        let parts = [&[document.kind().code()], document.number().as_bytes(), &[number]];
+        let hash = day_key.hash("chunyun person token of a replacement", &parts);
+        let (token, _) = hash.split_first_chunk().expect("32 bytes hold 16");
+        PersonToken(*token)
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +64,16 @@ mod tests {
         ] {
             assert_ne!(other, base);
         }
+    }
+
+    #[test]
+    fn a_replacement_stands_beside_the_persons_own_token() {
+        let day: ServiceDate = "2026-12-01".parse().unwrap();
+        let (maker, document) = (tokens("01"), passport("12345678"));
+        let first = maker.replacement(day, &document, 0);
+        assert_eq!(tokens("01").replacement(day, &document, 0), first, "every process makes the same");
+        assert_ne!(first, maker.token(day, &document));
+        assert_ne!(first, maker.replacement(day, &document, 1));
     }
 
     #[test]

@@ -26,6 +26,10 @@ reasons! {
     CALLBACK_STALE,
     /// Too many unpaid cancellations today.
     CANCELLED_TOO_OFTEN,
+    /// The ticket has been changed as often as it may be, or exchanged already.
+    CHANGES_USED,
+    /// The rules do not allow this change.
+    CHANGE_NOT_ALLOWED,
     /// The token does not allow the channel.
     CHANNEL_NOT_ALLOWED,
     /// A child without an adult.

@@ -8,7 +8,7 @@ use crate::metrics;
 use crate::order::{EndReason, Order, Phase};
 use crate::rules::days::railway_day;
 use crate::state::{Effect, Event, awaited, concerns, next_deadline, pending, step};
-use crate::store::{Cancellation, Change, StoreError};
+use crate::store::{AddedTickets, Cancellation, Change, StoreError};
 
 /// How often an event is tried on an order that others change at the same time.
 const CONFLICTS_MAX: u32 = 16;
@@ -35,7 +35,11 @@ impl App {
                 return Ok(order);
             }
             let due_at = self.due_after(&next, &effects, now);
-            let change = Change { due_at, cancellation: self.cancellation(&order, &next, now) };
+            let change = Change {
+                due_at,
+                cancellation: self.cancellation(&order, &next, now),
+                added: self.added_tickets(&event),
+            };
             match self.store.update(&order, next, change).await {
                 Ok(next) => {
                     metrics::moved(&order, &next, now);
@@ -99,6 +103,15 @@ impl App {
         let age_ms = now.millis_since(order.paid.map_or(order.created_at, |paid| paid.at));
         let (least, most) = (self.options.retry_min_ms.into(), self.options.retry_max_ms.into());
         now.plus_millis((age_ms / 10).clamp(least, most))
+    }
+
+    /// What the tickets that an event brings must pass.
+    fn added_tickets(&self, event: &Event) -> AddedTickets {
+        let Event::Change(new) = event else { return AddedTickets::default() };
+        AddedTickets {
+            rush: self.boards_on(&new.leg).is_some_and(|date| self.policy.order.in_rush(date)),
+            student_trips_max: self.policy.fare.student_trips_per_year,
+        }
     }
 
     /// The unpaid cancellation to count against the account: given up by its client, or left to lapse.

@@ -95,8 +95,9 @@ impl App {
         if new.legs.is_empty() || new.legs.len() > legs_max as usize {
             return Err(Error::Legs { max: legs_max, got: new.legs.len() });
         }
-        let trains = new.legs.iter().map(|leg| self.train(leg)).collect::<Result<Vec<_>, _>>()?;
-        let legs: Vec<Leg> = new.legs.iter().zip(&trains).map(|(leg, train)| draft_leg(leg, train)).collect();
+        let trains = new.legs.iter().map(|leg| self.train(leg.run, leg.interval)).collect::<Result<Vec<_>, _>>()?;
+        let legs: Vec<Leg> =
+            new.legs.iter().zip(&trains).map(|(leg, train)| draft_leg(leg, train, new.passengers.len())).collect();
         if let Some(leg) = legs.iter().find(|leg| leg.departs_at <= now) {
             return Err(Error::Departed { departed_at: leg.departs_at });
         }
@@ -132,6 +133,7 @@ impl App {
             tickets,
             trades: Vec::new(),
             refunds: Vec::new(),
+            changes: Vec::new(),
             created_at: now,
             pay_by: deadline(|(pay_by, _)| pay_by),
             hard_limit: deadline(|(_, hard_limit)| hard_limit),
@@ -161,17 +163,38 @@ impl App {
         }
     }
 
-    fn train(&self, leg: &NewLeg) -> Result<TrainOf, Error> {
+    /// What the timetable says of an interval of a run.
+    pub(super) fn train(&self, run: Run, interval: Interval) -> Result<TrainOf, Error> {
         let timetable = &self.timetable;
-        let known = timetable.train_by_code(leg.run.train).filter(|train| timetable.runs_on(*train, leg.run.date));
-        let index = known.ok_or(Error::TrainNotFound { run: leg.run })?;
-        let (from, to) = (leg.interval.from(), leg.interval.to());
-        let times =
-            timetable.departure_time(index, leg.run.date, from).zip(timetable.arrival_time(index, leg.run.date, to));
-        let (departs_at, arrives_at) = times.ok_or(Error::TrainNotFound { run: leg.run })?;
-        let boards_on =
-            timetable.boarding_date(index, leg.run.date, from).ok_or(Error::TrainNotFound { run: leg.run })?;
+        let unknown = || Error::TrainNotFound { run };
+        let known = timetable.train_by_code(run.train).filter(|train| timetable.runs_on(*train, run.date));
+        let index = known.ok_or_else(unknown)?;
+        let (from, to) = (interval.from(), interval.to());
+        let times = timetable.departure_time(index, run.date, from).zip(timetable.arrival_time(index, run.date, to));
+        let (departs_at, arrives_at) = times.ok_or_else(unknown)?;
+        let boards_on = timetable.boarding_date(index, run.date, from).ok_or_else(unknown)?;
         Ok(TrainOf { index, departs_at, arrives_at, boards_on })
+    }
+
+    /// The date at the boarding stop of a leg.
+    pub(super) fn boards_on(&self, leg: &Leg) -> Option<BoardingDate> {
+        self.train(leg.run, leg.interval).ok().map(|train| train.boards_on)
+    }
+
+    /// What a passenger of a kind pays for a class and interval of a train, on a berth where it is known.
+    pub(super) fn fare(
+        &self,
+        run: Run,
+        train: &TrainOf,
+        (class, interval): (SeatClass, Interval),
+        berth: Option<BerthLevel>,
+        (passenger, kind): (usize, PassengerKind),
+    ) -> Result<Money, Error> {
+        let published = |class, berth| self.timetable.fare(train.index, class, berth, interval);
+        let full = published(class, berth).ok_or(Error::FareUnknown { run })?;
+        let hard_seat = published(SeatClass::HardSeat, None);
+        ticket_fare(&self.policy.fare, kind, class, full, hard_seat)
+            .map_err(|source| Error::NoFare { passenger, source })
     }
 
     fn draft_ticket(
@@ -184,11 +207,8 @@ impl App {
     ) -> Result<Ticket, Error> {
         let place = wanted.places.iter().find(|place| usize::from(place.passenger) == passenger);
         let place = place.ok_or(Error::NoPlace { leg, passenger })?;
-        let published = |class, berth| self.timetable.fare(train.index, class, berth, wanted.interval);
-        let full = published(wanted.class, berth_of(place)).ok_or(Error::FareUnknown { run: wanted.run })?;
-        let hard_seat = published(SeatClass::HardSeat, None);
-        let fare = ticket_fare(&self.policy.fare, kind, wanted.class, full, hard_seat)
-            .map_err(|source| Error::NoFare { passenger, source })?;
+        let what = (wanted.class, wanted.interval);
+        let fare = self.fare(wanted.run, train, what, berth_of(place), (passenger, kind))?;
         let student = kind == PassengerKind::Student;
         Ok(Ticket {
             leg: leg as u8,
@@ -234,18 +254,20 @@ impl App {
 }
 
 /// What the timetable says of one leg.
-struct TrainOf {
-    index: TrainIndex,
-    departs_at: Time,
-    arrives_at: Time,
-    boards_on: BoardingDate,
+#[derive(Clone, Copy)]
+pub(super) struct TrainOf {
+    pub index: TrainIndex,
+    pub departs_at: Time,
+    pub arrives_at: Time,
+    pub boards_on: BoardingDate,
 }
 
-fn draft_leg(new: &NewLeg, train: &TrainOf) -> Leg {
+fn draft_leg(new: &NewLeg, train: &TrainOf, passengers: usize) -> Leg {
     Leg {
         run: new.run,
         class: new.class,
         interval: new.interval,
+        riders: (0..passengers as u8).collect(),
         places: new.places.clone(),
         hold: new.hold,
         seats: if new.opened.is_some() { Seats::Opened } else { Seats::Held },
@@ -255,7 +277,7 @@ fn draft_leg(new: &NewLeg, train: &TrainOf) -> Leg {
     }
 }
 
-fn berth_of(place: &Place) -> Option<BerthLevel> {
+pub(super) fn berth_of(place: &Place) -> Option<BerthLevel> {
     match &*place.berth {
         "L" => Some(BerthLevel::Lower),
         "M" => Some(BerthLevel::Middle),

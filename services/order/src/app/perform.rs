@@ -7,7 +7,7 @@ use tonic::Code;
 
 use super::App;
 use crate::inventory::Wanted;
-use crate::order::{Leg, Order, Place, Seats, TradeState};
+use crate::order::{Leg, Order, Place, Seats, TicketChange, TradeState};
 use crate::rules::party::age_on;
 use crate::state::{Effect, Event, TradeNews};
 
@@ -67,34 +67,58 @@ impl App {
     async fn hold_again(&self, order: &Order, leg: u8) -> Result<Event, Failure> {
         let at = leg_of(order, leg);
         let hold = at.next_hold();
+        let change = order.change().filter(|change| change.leg == leg);
+        let refused = |reason: &str| match change {
+            Some(_) => Event::ChangeRefused { reason: reason.to_owned() },
+            None => Event::HoldAgainRefused { leg },
+        };
         if self.clock.now() >= at.departs_at {
-            return Ok(Event::HoldAgainRefused { leg });
+            return Ok(refused(reason::DEPARTED));
         }
-        let Some(wanted) = self.wanted(order, leg) else { return Ok(Event::HoldAgainRefused { leg }) };
+        let Some(wanted) = self.wanted(order, leg) else { return Ok(refused(reason::UNEXPECTED)) };
         match self.inventory.hold(wanted).await {
-            Ok(places) => Ok(Event::HeldAgain { leg, hold, places }),
-            Err(failure) if is_refusal(&failure) => Ok(Event::HoldAgainRefused { leg }),
+            Ok(places) => {
+                let places = of_passengers(places, &at.riders);
+                Ok(match change {
+                    Some(change) => {
+                        let prices = self.prices(order, change, &places);
+                        Event::HeldForChange { hold, places, prices }
+                    }
+                    None => Event::HeldAgain { leg, hold, places },
+                })
+            }
+            Err(failure) if is_refusal(&failure) => Ok(refused(failure.reason)),
             Err(failure) => Err(failure),
         }
     }
 
-    /// The seats of a leg asked for again, as far as what was given before tells what would do. `None` where the passengers
-    /// cannot be read any more.
+    /// The seats of a leg asked for, or asked for again, as far as what was given before tells what would do. `None` where
+    /// the passengers cannot be read any more.
     fn wanted(&self, order: &Order, leg: u8) -> Option<Wanted> {
         let at = leg_of(order, leg);
-        let date = at.run.date.boarding(0);
-        let mut passengers = Vec::with_capacity(order.passengers.len());
-        for (position, passenger) in order.passengers.iter().enumerate() {
+        let change = order.changes.iter().find(|change| change.leg == leg);
+        let on_same_run = change.is_some_and(|change| replaces_same_run(order, change));
+        let date = self.boards_on(at).unwrap_or_else(|| at.run.date.boarding(0));
+        let mut passengers = Vec::with_capacity(at.riders.len());
+        for position in at.riders.iter().copied().map(usize::from) {
             let context = passenger_context(order.id, position);
             let (_, document) = self
                 .vault
-                .open(&passenger.sealed, &context)
+                .open(&order.passengers[position].sealed, &context)
                 .inspect_err(|error| tracing::error!(order = %order.id, %error, "a passenger cannot be read"))
                 .ok()?;
             let elderly = age_on(&document, date).is_some_and(|age| age >= self.policy.sale.lower_berth_age);
-            passengers.push((self.tokens.token(at.run.date, &document), elderly));
+            // Beside the passenger's present place on the same run only a token of its own is let in.
+            let token = match change.filter(|_| on_same_run) {
+                Some(change) => self.tokens.replacement(at.run.date, &document, change.number),
+                None => self.tokens.token(at.run.date, &document),
+            };
+            passengers.push((token, elderly));
         }
         let parts = |passenger: u8| at.places.iter().filter(|place: &&Place| place.passenger == passenger).count();
+        let before =
+            (at.places.iter().any(|place| place.standing), at.riders.iter().any(|passenger| parts(*passenger) > 1));
+        let (standing, seat_change) = change.map_or(before, |change| (change.standing, change.seat_change));
         Some(Wanted {
             run: at.run,
             hold: at.next_hold(),
@@ -102,15 +126,19 @@ impl App {
             class: at.class,
             interval: at.interval,
             passengers,
-            standing: at.places.iter().any(|place| place.standing),
-            seat_change: (0..order.passengers.len()).any(|passenger| parts(passenger as u8) > 1),
+            standing,
+            seat_change,
         })
     }
 
     async fn return_seats(&self, order: &Order, leg: u8, passengers: &[u8]) -> Result<Event, Failure> {
         let at = leg_of(order, leg);
         let returned = || Event::SeatsReturned { leg, passengers: passengers.to_vec() };
-        match self.inventory.refund(at.run, at.hold, passengers).await {
+        let riders: Vec<u8> = passengers.iter().filter_map(|passenger| at.rider(*passenger)).collect();
+        if riders.is_empty() {
+            return Ok(returned());
+        }
+        match self.inventory.refund(at.run, at.hold, &riders).await {
             Ok(()) => Ok(returned()),
             // A run that is over or gone has no seats to free.
             Err(failure) if is_refusal(&failure) => {
@@ -123,12 +151,14 @@ impl App {
 
     async fn create_trade(&self, order: &Order, attempt: u32) -> Result<Event, Failure> {
         let trade = &order.trades[attempt as usize];
+        let of_change = trade.change.and_then(|number| order.changes.get(usize::from(number)));
         let request = wire::CreateTradeRequest {
             order_id: order.id.to_string(),
-            amount_fen: order.total().as_fen(),
+            amount_fen: trade.amount.as_fen(),
             payment_token: trade.token.clone(),
-            expires_at_ms: order.pay_by.map_or(0, Time::millis),
+            expires_at_ms: of_change.map_or(order.pay_by, |change| change.pay_by).map_or(0, Time::millis),
             attempt,
+            supplement: trade.change.is_some(),
         };
         match self.payment.clone().create_trade(request).await {
             Ok(response) => trade_news(attempt, response.into_inner().trade),
@@ -178,6 +208,21 @@ impl App {
 /// Where a passenger's sealed record belongs: it opens nowhere else.
 pub(crate) fn passenger_context(order: domain::OrderId, position: usize) -> Vec<u8> {
     [order.bytes().as_slice(), &[position as u8]].concat()
+}
+
+/// Whether a change is to another place on the train of the tickets it replaces.
+fn replaces_same_run(order: &Order, change: &TicketChange) -> bool {
+    let old = change.swaps.first().map(|swap| &order.tickets[usize::from(swap.old)]);
+    old.is_some_and(|old| leg_of(order, old.leg).run == leg_of(order, change.leg).run)
+}
+
+/// A hold counts its own passengers, an order all of them.
+fn of_passengers(places: Vec<Place>, riders: &[u8]) -> Vec<Place> {
+    let rider = |place: Place| {
+        let passenger = *riders.get(usize::from(place.passenger))?;
+        Some(Place { passenger, ..place })
+    };
+    places.into_iter().filter_map(rider).collect()
 }
 
 fn leg_of(order: &Order, leg: u8) -> &Leg {

@@ -1,12 +1,14 @@
 //! Requests to values of the domain.
 
-use domain::{AccountId, Channel, Document, DocumentKind, HoldId, Invalid, Money, OrderId, PassengerKind, Time};
+use domain::{
+    AccountId, ChangeId, Channel, Document, DocumentKind, HoldId, Invalid, Money, OrderId, PassengerKind, Time,
+};
 use proto::common::v1 as common;
 use proto::order::v1 as wire;
 use rpc::Failure;
 use tonic::Status;
 
-use crate::app::{NewLeg, NewOrder, NewPassenger};
+use crate::app::{NewLeg, NewOrder, NewPassenger, NewTickets};
 use crate::convert::{class_in, interval_in, place_in, run_in};
 use crate::store::PageEnd;
 
@@ -20,6 +22,33 @@ pub(super) fn account(text: &str) -> Result<AccountId, Status> {
 
 pub(super) fn order_id(text: &str) -> Result<OrderId, Status> {
     text.parse().map_err(|invalid| field("order_id", &invalid))
+}
+
+pub(super) fn change_id(text: &str) -> Result<ChangeId, Status> {
+    text.parse().map_err(|invalid| field("change_id", &invalid))
+}
+
+/// What the client agreed to pay, if it says so.
+pub(super) fn agreed(fen: Option<i64>) -> Result<Option<Money>, Status> {
+    match fen {
+        Some(fen) if fen < 0 => Err(wrong("agreed_fen", "0 or more, or nothing")),
+        fen => Ok(fen.map(Money::fen)),
+    }
+}
+
+pub(super) fn new_tickets(journey: Option<wire::ChangedJourney>) -> Result<NewTickets, Status> {
+    let it = journey.ok_or_else(|| wrong("journey", "a journey"))?;
+    let run = it.run.as_ref().ok_or_else(|| wrong("journey.run", "a run"))?;
+    Ok(NewTickets {
+        account: account(&it.account)?,
+        order: order_id(&it.order_id)?,
+        run: run_in(run).map_err(|invalid| field("journey.run", &invalid))?,
+        class: class_in(it.seat_class).ok_or_else(|| wrong("journey.seat_class", "a class"))?,
+        interval: interval_in(it.from_stop, it.to_stop).map_err(|invalid| field("journey.to_stop", &invalid))?,
+        tickets: it.ticket_ids,
+        standing: it.accept_standing,
+        seat_change: it.accept_seat_change,
+    })
 }
 
 pub(super) fn page_size(size: u32) -> Result<u32, Status> {

@@ -1,13 +1,13 @@
 //! Orders for their own account to read.
 
-use domain::Time;
+use domain::{Money, Time};
 use privacy::DocumentVault;
 use proto::order::v1 as wire;
 use timetable::Timetable;
 
-use crate::app::passenger_context;
+use crate::app::{Quoted, passenger_context};
 use crate::convert::{place_out, run_out};
-use crate::order::{Leg, Order, Phase, Ticket, TicketState};
+use crate::order::{ChangeStage, Leg, Order, Phase, Swap, SwapPrice, Ticket, TicketChange, TicketState};
 
 /// Writes orders with the names of stations and passengers.
 pub(super) struct Writer<'a> {
@@ -39,6 +39,7 @@ impl Writer<'_> {
             version: order.version + 1,
             policy_version: order.policy_version,
             end_reason: order.phase.reason().map_or_else(String::new, |reason| reason.name().to_owned()),
+            changes: order.changes.iter().map(|it| change(order, it)).collect(),
         }
     }
 
@@ -93,6 +94,66 @@ fn ticket(order: &Order, ticket: &Ticket, (name, document): &(String, String)) -
         fare_fen: ticket.fare.as_fen(),
         refund_fen: ticket.refund.as_fen(),
         fee_fen: ticket.fee.as_fen(),
+        changed_to: exchanged(order, ticket, |swap| (swap.old, swap.new)),
+        changed_from: exchanged(order, ticket, |swap| (swap.new, swap.old)),
+    }
+}
+
+/// The ticket on the other side of an exchange that was made.
+fn exchanged(order: &Order, ticket: &Ticket, sides: fn(&Swap) -> (u8, u8)) -> String {
+    let done = order.changes.iter().filter(|change| change.stage == ChangeStage::Done);
+    let other = done.flat_map(|change| &change.swaps).map(sides).find_map(|(this, other)| {
+        let same = order.tickets.get(usize::from(this)) == Some(ticket);
+        if same { order.tickets.get(usize::from(other)) } else { None }
+    });
+    other.map_or_else(String::new, |other| order.ticket_id(other))
+}
+
+/// One exchange of tickets.
+pub(super) fn change(order: &Order, change: &TicketChange) -> wire::TicketChange {
+    let id = |position: u8| order.ticket_id(&order.tickets[usize::from(position)]);
+    wire::TicketChange {
+        change_id: change.id.to_string(),
+        state: change_state(change.stage).into(),
+        swaps: change.swaps.iter().map(|swap| swapped(id(swap.old), id(swap.new), swap.price)).collect(),
+        due_fen: change.due().as_fen(),
+        refund_fen: change.refund().as_fen(),
+        fee_fen: change.fee().as_fen(),
+        pay_by_ms: change.pay_by.map_or(0, Time::millis),
+        end_reason: change.stage.reason().map_or_else(String::new, |reason| reason.name().to_owned()),
+    }
+}
+
+/// What a change would cost.
+pub(super) fn change_quote(quoted: &[Quoted]) -> wire::QuoteChangeResponse {
+    let sum = |part: fn(&SwapPrice) -> Money| quoted.iter().map(|it| part(&it.price)).sum::<Money>().as_fen();
+    wire::QuoteChangeResponse {
+        swaps: quoted.iter().map(|it| swapped(it.ticket_id.clone(), String::new(), it.price)).collect(),
+        due_fen: sum(|price| price.pay),
+        refund_fen: sum(|price| price.refund),
+        fee_fen: sum(|price| price.fee),
+    }
+}
+
+fn swapped(ticket_id: String, new_ticket_id: String, price: SwapPrice) -> wire::TicketSwap {
+    wire::TicketSwap {
+        ticket_id,
+        new_ticket_id,
+        fare_fen: price.fare.as_fen(),
+        fee_fen: price.fee.as_fen(),
+        pay_fen: price.pay.as_fen(),
+        refund_fen: price.refund.as_fen(),
+    }
+}
+
+const fn change_state(stage: ChangeStage) -> wire::TicketChangeState {
+    match stage {
+        ChangeStage::Holding => wire::TicketChangeState::Holding,
+        ChangeStage::Unpaid => wire::TicketChangeState::Unpaid,
+        ChangeStage::Confirming => wire::TicketChangeState::Confirming,
+        ChangeStage::GivingUp(_) => wire::TicketChangeState::GivingUp,
+        ChangeStage::Failed(_) => wire::TicketChangeState::Failed,
+        ChangeStage::Done => wire::TicketChangeState::Done,
     }
 }
 
@@ -109,6 +170,7 @@ fn state(phase: Phase) -> wire::OrderState {
         Phase::Paying => wire::OrderState::Paying,
         Phase::Captured => wire::OrderState::Captured,
         Phase::Confirmed => wire::OrderState::Confirmed,
+        Phase::Changing => wire::OrderState::Changing,
         Phase::Closing(_) => wire::OrderState::Closing,
         Phase::Released(_) => wire::OrderState::Released,
         Phase::Refunding(_) => wire::OrderState::Refunding,
@@ -123,6 +185,8 @@ fn ticket_state(state: TicketState) -> wire::TicketState {
         TicketState::Refunding => wire::TicketState::Refunding,
         TicketState::Refunded => wire::TicketState::Refunded,
         TicketState::Void => wire::TicketState::Void,
+        TicketState::Replacing => wire::TicketState::Replacing,
+        TicketState::Changed => wire::TicketState::Changed,
     }
 }
 

@@ -67,10 +67,16 @@ pub fn check_party(policy: &Policy, members: &[Member<'_>], date: BoardingDate) 
             return Err(BadParty::NotAChild { passenger, age, below });
         }
     }
-    if members.iter().all(|member| member.kind == PassengerKind::Child) {
-        return Err(BadParty::ChildAlone);
-    }
-    Ok(())
+    check_companions(&members.iter().map(|member| member.kind).collect::<Vec<_>>())
+}
+
+/// Checks that those who travel on one train may travel together: no child goes alone. Nobody at all is well.
+///
+/// # Errors
+/// See [`BadParty`].
+pub fn check_companions(kinds: &[PassengerKind]) -> Result<(), BadParty> {
+    let alone = !kinds.is_empty() && kinds.iter().all(|kind| *kind == PassengerKind::Child);
+    if alone { Err(BadParty::ChildAlone) } else { Ok(()) }
 }
 
 /// The age in full years on a date, where the document tells the date of birth. Whoever is born on 29 February is a year

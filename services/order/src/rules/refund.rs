@@ -41,10 +41,21 @@ pub fn fee(policy: &RefundPolicy, ticket: &Return, now: Time) -> Result<Money, D
         return Ok(Money::ZERO);
     }
     let percent = ticket.changed.map_or(tier, |changed| percent_after_change(policy, changed, tier));
+    Ok(fee_of(policy, ticket.fare, percent))
+}
+
+/// The fee on the difference that a change to a cheaper train sends back, so long before departure; after it, the last
+/// tier's.
+pub fn fee_on_difference(policy: &RefundPolicy, difference: Money, before_departure_ms: i64) -> Money {
+    let last = policy.tiers.last().map_or(0, |tier| tier.percent);
+    fee_of(policy, difference, policy.percent_at(before_departure_ms).unwrap_or(last))
+}
+
+fn fee_of(policy: &RefundPolicy, amount: Money, percent: u32) -> Money {
     if percent == 0 {
-        return Ok(Money::ZERO);
+        return Money::ZERO;
     }
-    Ok(ticket.fare.percent(percent.into()).max(policy.fee_min()).min(ticket.fare))
+    amount.percent(percent.into()).max(policy.fee_min()).min(amount)
 }
 
 /// A purchase that is taken back at once, long enough before the train leaves. A changed ticket is no mistake.
@@ -152,7 +163,7 @@ mod tests {
     fn a_change_does_not_outrun_the_fee() {
         let changed = |was_away_ms: i64, into_rush: bool, departs_in_ms: i64| {
             let at = NOW.plus_millis(-HOUR);
-            let changed = Changed { from_departs_at: at.plus_millis(was_away_ms), at, into_rush };
+            let changed = Changed { from_departs_at: at.plus_millis(was_away_ms), at, into_rush, times: 1 };
             fee_fen(&Return { changed: Some(changed), ..ticket(50_000, departs_in_ms) })
         };
         // From under 8 days to 8 days or more: 5 %.

@@ -1,11 +1,16 @@
-//! The JSON part of an order's row: legs, trades and refunds. Fields are added, never renamed: old rows stay readable.
+//! The JSON part of an order's row: legs, trades, refunds and changes. Fields are added, never renamed: old rows stay
+//! readable.
+
+mod change;
 
 use domain::{HoldId, Interval, Money, SeatClass, Time};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::order::Changed;
-use crate::order::{Leg, Order, Place, Refund, RefundCause, RefundState, Seats, Trade, TradeState};
+use crate::order::{
+    Changed, Leg, Order, Place, Refund, RefundCause, RefundState, Seats, TicketChange, Trade, TradeState,
+};
+use change::ChangeRecord;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Body {
@@ -15,6 +20,8 @@ pub(super) struct Body {
     /// By the ticket's position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changed: Vec<ChangedRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<ChangeRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -29,6 +36,9 @@ struct LegRecord {
     held_again: u8,
     departs_at_ms: i64,
     arrives_at_ms: i64,
+    /// Absent where every passenger of the order has a seat on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    riders: Option<Vec<u8>>,
     places: Vec<PlaceRecord>,
 }
 
@@ -51,6 +61,11 @@ struct TradeRecord {
     attempt: u32,
     id: Option<String>,
     token: String,
+    /// Absent where it is the price of the order.
+    #[serde(default)]
+    amount_fen: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    change: Option<u8>,
     state: String,
     captured_fen: i64,
 }
@@ -72,6 +87,8 @@ struct ChangedRecord {
     from_departs_at_ms: i64,
     at_ms: i64,
     into_rush: bool,
+    #[serde(default = "once")]
+    times: u32,
 }
 
 /// What [`Body::read`] gives back.
@@ -80,6 +97,7 @@ pub(super) struct Read {
     pub trades: Vec<Trade>,
     pub refunds: Vec<Refund>,
     pub changed: Vec<(usize, Changed)>,
+    pub changes: Vec<TicketChange>,
 }
 
 const SEATS: [(Seats, &str); 5] = [
@@ -103,31 +121,29 @@ const REFUNDS: [(RefundState, &str); 3] =
 impl Body {
     pub(super) fn write(order: &Order) -> String {
         let body = Self {
-            legs: order.legs.iter().map(leg_record).collect(),
+            legs: order.legs.iter().map(|leg| leg_record(leg, order.passengers.len())).collect(),
             trades: order.trades.iter().map(trade_record).collect(),
             refunds: order.refunds.iter().map(refund_record).collect(),
             changed: order.tickets.iter().enumerate().filter_map(changed_record).collect(),
+            changes: order.changes.iter().map(ChangeRecord::write).collect(),
         };
         serde_json::to_string(&body).expect("texts, numbers and lists are always JSON")
     }
 
-    pub(super) fn read(text: &str) -> Result<Read, StoreError> {
+    /// Reads the JSON of an order of so many passengers and of this price, which old rows leave out.
+    pub(super) fn read(text: &str, passengers: u8, price: Money) -> Result<Read, StoreError> {
         let body: Self = serde_json::from_str(text).map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        let changed = |record: &ChangedRecord| {
-            let at = Time::from_millis(record.at_ms);
-            let from_departs_at = Time::from_millis(record.from_departs_at_ms);
-            (record.ticket, Changed { from_departs_at, at, into_rush: record.into_rush })
-        };
         Ok(Read {
-            legs: body.legs.into_iter().map(read_leg).collect::<Result<_, _>>()?,
-            trades: body.trades.into_iter().map(read_trade).collect::<Result<_, _>>()?,
+            legs: body.legs.into_iter().map(|leg| read_leg(leg, passengers)).collect::<Result<_, _>>()?,
+            trades: body.trades.into_iter().map(|trade| read_trade(trade, price)).collect::<Result<_, _>>()?,
             refunds: body.refunds.into_iter().map(read_refund).collect::<Result<_, _>>()?,
-            changed: body.changed.iter().map(changed).collect(),
+            changed: body.changed.iter().map(|record| (record.ticket, record.read())).collect(),
+            changes: body.changes.into_iter().map(ChangeRecord::read).collect::<Result<_, _>>()?,
         })
     }
 }
 
-fn leg_record(leg: &Leg) -> LegRecord {
+fn leg_record(leg: &Leg, passengers: usize) -> LegRecord {
     let place = |place: &Place| PlaceRecord {
         passenger: place.passenger,
         class: place.class.name().to_owned(),
@@ -148,11 +164,12 @@ fn leg_record(leg: &Leg) -> LegRecord {
         held_again: leg.held_again,
         departs_at_ms: leg.departs_at.millis(),
         arrives_at_ms: leg.arrives_at.millis(),
+        riders: (!leg.riders.iter().copied().eq(0..passengers as u8)).then(|| leg.riders.clone()),
         places: leg.places.iter().map(place).collect(),
     }
 }
 
-fn read_leg(leg: LegRecord) -> Result<Leg, StoreError> {
+fn read_leg(leg: LegRecord, passengers: u8) -> Result<Leg, StoreError> {
     let place = |place: PlaceRecord| {
         Ok(Place {
             passenger: place.passenger,
@@ -168,6 +185,7 @@ fn read_leg(leg: LegRecord) -> Result<Leg, StoreError> {
         run: parse(&leg.run)?,
         class: parse(&leg.class)?,
         interval: interval(leg.from, leg.to)?,
+        riders: leg.riders.unwrap_or_else(|| (0..passengers).collect()),
         places: leg.places.into_iter().map(place).collect::<Result<_, StoreError>>()?,
         hold: parse::<HoldId>(&leg.hold)?,
         seats: value(&SEATS, &leg.seats)?,
@@ -182,16 +200,20 @@ fn trade_record(trade: &Trade) -> TradeRecord {
         attempt: trade.attempt,
         id: trade.id.clone(),
         token: trade.token.clone(),
+        amount_fen: Some(trade.amount.as_fen()),
+        change: trade.change,
         state: word(&TRADES, trade.state),
         captured_fen: trade.captured.as_fen(),
     }
 }
 
-fn read_trade(trade: TradeRecord) -> Result<Trade, StoreError> {
+fn read_trade(trade: TradeRecord, price: Money) -> Result<Trade, StoreError> {
     Ok(Trade {
         attempt: trade.attempt,
         id: trade.id,
         token: trade.token,
+        amount: trade.amount_fen.map_or(price, Money::fen),
+        change: trade.change,
         state: value(&TRADES, &trade.state)?,
         captured: Money::fen(trade.captured_fen),
     })
@@ -230,12 +252,32 @@ fn read_refund(refund: RefundRecord) -> Result<Refund, StoreError> {
 }
 
 fn changed_record((ticket, it): (usize, &crate::order::Ticket)) -> Option<ChangedRecord> {
-    it.changed.map(|changed| ChangedRecord {
-        ticket,
-        from_departs_at_ms: changed.from_departs_at.millis(),
-        at_ms: changed.at.millis(),
-        into_rush: changed.into_rush,
-    })
+    it.changed.map(|changed| ChangedRecord::write(ticket, changed))
+}
+
+impl ChangedRecord {
+    fn write(ticket: usize, changed: Changed) -> Self {
+        Self {
+            ticket,
+            from_departs_at_ms: changed.from_departs_at.millis(),
+            at_ms: changed.at.millis(),
+            into_rush: changed.into_rush,
+            times: changed.times,
+        }
+    }
+
+    const fn read(&self) -> Changed {
+        Changed {
+            from_departs_at: Time::from_millis(self.from_departs_at_ms),
+            at: Time::from_millis(self.at_ms),
+            into_rush: self.into_rush,
+            times: self.times,
+        }
+    }
+}
+
+const fn once() -> u32 {
+    1
 }
 
 fn interval(from: u8, to: u8) -> Result<Interval, StoreError> {

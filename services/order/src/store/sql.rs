@@ -11,8 +11,8 @@ use sqlx::migrate::Migrator;
 use storage::GroupError;
 
 use super::body::Body;
-use super::{AccountLimits, Admission, Change, OrderStore, PageEnd, Refusal, StoreError};
-use crate::order::{Order, Ticket};
+use super::{AccountLimits, AddedTickets, Admission, Change, OrderStore, PageEnd, Refusal, StoreError};
+use crate::order::{Order, Ticket, TicketState};
 use refusal::refusal_of;
 
 /// The tables on SQLite.
@@ -175,7 +175,11 @@ async fn insert<E: Engine>(
     ];
     E::execute(connection, INSERT.into(), values).await.map_err(refusal_of)?;
     for (position, ticket) in order.tickets.iter().enumerate() {
-        insert_ticket::<E>(connection, order, position, ticket, admission).await?;
+        let rules = AddedTickets {
+            rush: admission.rush[usize::from(ticket.leg)],
+            student_trips_max: admission.student_trips_max,
+        };
+        insert_ticket::<E>(connection, order, position, ticket, rules).await?;
     }
     Ok(())
 }
@@ -220,7 +224,7 @@ async fn insert_ticket<E: Engine>(
     order: &Order,
     position: usize,
     ticket: &Ticket,
-    admission: &Admission,
+    rules: AddedTickets,
 ) -> Result<(), StoreError> {
     const INSERT: &str = "INSERT INTO tickets (order_id, position, leg, passenger, account, state, live, train_code, \
          service_day, ordinal, departs_at_ms, arrives_at_ms, rush, kind, document, sealed, fare_fen, fee_fen, \
@@ -230,10 +234,9 @@ async fn insert_ticket<E: Engine>(
     let leg = &order.legs[usize::from(ticket.leg)];
     let passenger = &order.passengers[usize::from(ticket.passenger)];
     let student_trip = match ticket.student_year {
-        Some(year) => {
-            let max = admission.student_trips_max;
-            Some(free_trip::<E>(connection, &passenger.document, year, max).await?)
-        }
+        // It takes over the trip of the ticket it replaces.
+        Some(year) if replaced(order, position).is_some_and(|old| old.student_year == Some(year)) => None,
+        Some(year) => Some(free_trip::<E>(connection, &passenger.document, year, rules.student_trips_max).await?),
         None => None,
     };
     let values = values![
@@ -243,13 +246,13 @@ async fn insert_ticket<E: Engine>(
         i64::from(ticket.passenger),
         order.account.as_str(),
         ticket.state.name(),
-        ticket.state.is_live(),
+        live(order, position),
         leg.run.train.as_str(),
         i64::from(leg.run.date.days()),
         i64::from(leg.run.ordinal),
         leg.departs_at.millis(),
         leg.arrives_at.millis(),
-        admission.rush[usize::from(ticket.leg)],
+        rules.rush,
         i64::from(passenger.kind.code()),
         passenger.document.to_vec(),
         passenger.sealed.clone(),
@@ -261,6 +264,25 @@ async fn insert_ticket<E: Engine>(
         student_trip,
     ];
     E::execute(connection, INSERT.into(), values).await.map(drop).map_err(refusal_of)
+}
+
+/// The ticket that the one at a position replaces, or is to replace.
+fn replaced(order: &Order, position: usize) -> Option<&Ticket> {
+    let swaps = order.changes.iter().flat_map(|change| &change.swaps);
+    let old = swaps.filter(|swap| usize::from(swap.new) == position).map(|swap| usize::from(swap.old)).last()?;
+    order.tickets.get(old)
+}
+
+/// The column of that name: 1 while its passenger may have no other ticket beside it, 2 for one that is to replace a ticket
+/// for the same run, 0 when it is over.
+fn live(order: &Order, position: usize) -> i64 {
+    let ticket = &order.tickets[position];
+    let run = |ticket: &Ticket| order.legs[usize::from(ticket.leg)].run;
+    match ticket.state {
+        TicketState::Replacing if replaced(order, position).is_some_and(|old| run(old) == run(ticket)) => 2,
+        TicketState::Replacing => 1,
+        state => i64::from(state.is_live()),
+    }
 }
 
 /// The lowest trip of the student year that no live ticket has: a refund gives its trip back.
@@ -293,7 +315,7 @@ async fn update<E: Engine>(
          due_at_ms = $10, total_fen = $11, captured_fen = $12, tickets_fen = $13, fees_fen = $14, refunded_fen = $15, \
          refunding_fen = $16, body = $17 WHERE order_id = $1 AND version = $2";
     const TICKET: &str = "UPDATE tickets SET state = $3, live = $4, fee_fen = $5, refund_fen = $6, \
-         seats_returned = $7 WHERE order_id = $1 AND position = $2";
+         seats_returned = $7, fare_fen = $8 WHERE order_id = $1 AND position = $2";
 
     let id = after.id.bytes().to_vec();
     if let Some(cancellation) = change.cancellation {
@@ -331,14 +353,36 @@ async fn update<E: Engine>(
             id.clone(),
             position as i64,
             new.state.name(),
-            new.state.is_live(),
+            live(after, position),
             new.fee.as_fen(),
             new.refund.as_fen(),
             new.seats_returned,
+            new.fare.as_fen(),
         ];
         E::execute(connection, TICKET.into(), values).await.map_err(refusal_of)?;
+        if old.state == TicketState::Replacing && new.state == TicketState::Issued {
+            take_trip_over::<E>(connection, after, position).await?;
+        }
+    }
+    for (position, ticket) in after.tickets.iter().enumerate().skip(before.tickets.len()) {
+        insert_ticket::<E>(connection, after, position, ticket, change.added).await?;
     }
     Ok(())
+}
+
+/// Gives the trip at the student fare of an exchanged ticket, which is not live any more, to the one that replaces it.
+async fn take_trip_over<E: Engine>(
+    connection: &mut E::Connection,
+    order: &Order,
+    position: usize,
+) -> Result<(), StoreError> {
+    const TAKE_OVER: &str = "UPDATE tickets SET student_trip = ( \
+             SELECT old.student_trip FROM tickets AS old WHERE old.order_id = $1 AND old.position = $2) \
+         WHERE order_id = $1 AND position = $3 AND student_year IS NOT NULL AND student_trip IS NULL";
+    let swaps = order.changes.iter().flat_map(|change| &change.swaps);
+    let Some(swap) = swaps.filter(|swap| usize::from(swap.new) == position).last() else { return Ok(()) };
+    let values = values![order.id.bytes().to_vec(), i64::from(swap.old), position as i64];
+    E::execute(connection, TAKE_OVER.into(), values).await.map(drop).map_err(refusal_of)
 }
 
 fn broken(error: sqlx::Error) -> StoreError {

@@ -13,7 +13,8 @@ use template::template;
 const NOW: Time = Time::from_millis(1_800_000_000_000);
 const HOUR: i64 = 3_600_000;
 const LIMITS: AccountLimits = AccountLimits { unpaid_max: 1, cancel_points_max: 15, rush_tickets_max: 10 };
-const NO_CHANGE: Change = Change { due_at: None, cancellation: None };
+const NO_CHANGE: Change =
+    Change { due_at: None, cancellation: None, added: AddedTickets { rush: false, student_trips_max: 4 } };
 
 /// An order of one account and one passenger on a run that leaves and arrives so many hours from now.
 fn order(id: u128, account: &str, document: u8, train: &str, hours: (i64, i64)) -> Order {
@@ -208,7 +209,7 @@ async fn three_unpaid_cancellations_stop_the_day() {
             store.insert(&new, &admission()).await.unwrap();
             let (next, _) = step(&new, Event::Cancel, NOW, &Terms::default()).unwrap();
             let cancellation = Some(Cancellation { day: 20_000, points: 5 });
-            store.update(&new, next, Change { due_at: None, cancellation }).await.unwrap();
+            store.update(&new, next, Change { cancellation, ..NO_CHANGE }).await.unwrap();
         }
         let fourth = order(4, "a", 4, "G1", (10, 12));
         let refusal = refused(store.insert(&fourth, &admission()).await);
@@ -218,7 +219,7 @@ async fn three_unpaid_cancellations_stop_the_day() {
         // A cancellation of the new day is the first of that day.
         let (next, _) = step(&fourth, Event::Cancel, NOW, &Terms::default()).unwrap();
         let cancellation = Some(Cancellation { day: 20_001, points: 5 });
-        store.update(&fourth, next, Change { due_at: None, cancellation }).await.unwrap();
+        store.update(&fourth, next, Change { cancellation, ..NO_CHANGE }).await.unwrap();
         assert_eq!(refused(store.insert(&order(5, "a", 5, "G1", (10, 12)), &tomorrow).await), None, "{engine}");
     }
 }

@@ -197,7 +197,12 @@ async fn create_trade<E: Engine>(
         let same = known.amount == asked.amount && known.payment_token == asked.payment_token;
         return if same { Ok((known.clone(), false)) } else { Err(StoreError::Differs(trade_id)) };
     }
-    let stands = trades.iter().find(|trade| matches!(trade.state, TradeState::Pending | TradeState::Captured));
+    let in_the_way = |trade: &&Trade| match trade.state {
+        TradeState::Pending => true,
+        TradeState::Captured => !asked.supplement,
+        TradeState::Declined | TradeState::Closed => false,
+    };
+    let stands = trades.iter().find(in_the_way);
     if let Some(trade) = stands {
         return Err(StoreError::TradeStands { order_id: asked.order_id, trade_id: trade.trade_id.clone() });
     }

@@ -23,6 +23,7 @@ fn asked(order: u128, attempt: u32) -> NewTrade {
         amount: Money::yuan(100),
         payment_token: "sandbox-ok".into(),
         expires_at: NOW.plus_millis(900_000),
+        supplement: false,
     }
 }
 

@@ -148,6 +148,7 @@ impl Process {
             amount: Money::yuan(100),
             payment_token: "sandbox-ok".into(),
             expires_at: START.plus_millis(900_000),
+            supplement: false,
         };
         let refund = NewRefund {
             refund_id: format!("{order_id}-refund"),

@@ -117,6 +117,7 @@ impl Fleet {
             payment_token: token.into(),
             expires_at_ms: NOW_MS + 900_000,
             attempt,
+            supplement: false,
         };
         Ok(self.payment().create_trade(request).await?.into_inner().trade.unwrap())
     }
@@ -319,6 +320,8 @@ not_asked! {
     pay_order(PayOrderRequest) -> PayOrderResponse;
     cancel_order(CancelOrderRequest) -> CancelOrderResponse;
     refund_ticket(RefundTicketRequest) -> RefundTicketResponse;
+    quote_change(QuoteChangeRequest) -> QuoteChangeResponse;
+    change_tickets(ChangeTicketsRequest) -> ChangeTicketsResponse;
 }
 
 /// Asks until the answer is yes, for ten seconds.

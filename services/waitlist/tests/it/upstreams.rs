@@ -249,6 +249,8 @@ orders! {
     pay_order(PayOrderRequest) -> PayOrderResponse;
     cancel_order(CancelOrderRequest) -> CancelOrderResponse;
     refund_ticket(RefundTicketRequest) -> RefundTicketResponse;
+    quote_change(QuoteChangeRequest) -> QuoteChangeResponse;
+    change_tickets(ChangeTicketsRequest) -> ChangeTicketsResponse;
     note_trade(NoteTradeRequest) -> NoteTradeResponse;
     note_refund(NoteRefundRequest) -> NoteRefundResponse;
 }

@@ -3,7 +3,7 @@
 use domain::Time;
 
 use super::Terms;
-use crate::order::{Order, Phase, RefundState, Seats, TicketState, TradeState};
+use crate::order::{ChangeStage, Order, Phase, RefundState, Seats, TicketState, TradeState};
 
 /// Something to be done outside the order service. Each may be done twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,14 +72,7 @@ pub fn pending(order: &Order, terms: &Terms) -> Vec<Effect> {
             let unknown = open_trades.filter(|trade| trade.id.is_none());
             effects.extend(unknown.map(|trade| Effect::CreateTrade { attempt: trade.attempt }));
         }
-        Phase::Captured => {
-            for_seats(order, Seats::Lost, |leg| Effect::HoldAgain { leg }, &mut effects);
-            for_seats(order, Seats::Held, |leg| Effect::OpenHold { leg }, &mut effects);
-            // Every seat must stand before the first is confirmed: less to undo if one has gone.
-            if effects.is_empty() {
-                for_seats(order, Seats::Opened, |leg| Effect::Confirm { leg }, &mut effects);
-            }
-        }
+        Phase::Captured => secure_seats(order, &mut effects),
         Phase::Closing(_) => {
             effects.extend(open_trades.map(|trade| Effect::CloseTrade { attempt: trade.attempt }));
             // The seats stay until it is certain that no money comes for them.
@@ -87,6 +80,7 @@ pub fn pending(order: &Order, terms: &Terms) -> Vec<Effect> {
                 give_up_holds(order, &mut effects);
             }
         }
+        Phase::Changing => of_change(order, terms, &mut effects),
         Phase::Confirmed | Phase::Refunding(_) => {
             return_seats(order, terms, &mut effects);
             if order.phase != Phase::Confirmed {
@@ -100,9 +94,48 @@ pub fn pending(order: &Order, terms: &Terms) -> Vec<Effect> {
     effects
 }
 
+/// What a change needs: its own leg's seats first, its difference, then the tickets. Meanwhile nothing else of the order
+/// waits: what was given back before goes on.
+fn of_change(order: &Order, terms: &Terms, effects: &mut Vec<Effect>) {
+    let Some(change) = order.change() else { return };
+    return_seats(order, terms, effects);
+    let open_trades = order.trades.iter().filter(|trade| trade.state == TradeState::Open);
+    match change.stage {
+        ChangeStage::Holding => {
+            for_seats(order, Seats::Lost, |leg| Effect::HoldAgain { leg }, effects);
+            for_seats(order, Seats::Held, |leg| Effect::OpenHold { leg }, effects);
+        }
+        ChangeStage::Unpaid => {
+            let unknown = open_trades.filter(|trade| trade.id.is_none());
+            effects.extend(unknown.map(|trade| Effect::CreateTrade { attempt: trade.attempt }));
+        }
+        ChangeStage::Confirming => secure_seats(order, effects),
+        ChangeStage::GivingUp(_) => {
+            let before = effects.len();
+            effects.extend(open_trades.map(|trade| Effect::CloseTrade { attempt: trade.attempt }));
+            if effects.len() == before {
+                give_up_holds(order, effects);
+            }
+        }
+        ChangeStage::Failed(_) | ChangeStage::Done => {}
+    }
+}
+
+/// Seats that are paid for become tickets.
+fn secure_seats(order: &Order, effects: &mut Vec<Effect>) {
+    let before = effects.len();
+    for_seats(order, Seats::Lost, |leg| Effect::HoldAgain { leg }, effects);
+    for_seats(order, Seats::Held, |leg| Effect::OpenHold { leg }, effects);
+    // Every seat must stand before the first is confirmed: less to undo if one has gone.
+    if effects.len() == before {
+        for_seats(order, Seats::Opened, |leg| Effect::Confirm { leg }, effects);
+    }
+}
+
 /// What to ask about when nothing was heard for a while: notices may be lost.
 pub fn awaited(order: &Order) -> Vec<Effect> {
-    let trades = order.trades.iter().filter(|trade| order.phase == Phase::Paying && trade.state == TradeState::Open);
+    let pays = order.phase == Phase::Paying || order.change().is_some_and(|it| it.stage == ChangeStage::Unpaid);
+    let trades = order.trades.iter().filter(|trade| pays && trade.state == TradeState::Open);
     let refunds = order.refunds.iter().filter(|refund| refund.state == RefundState::Asked);
     trades
         .filter(|trade| trade.id.is_some())
@@ -126,7 +159,11 @@ pub fn concerns(effect: &Effect, asked: &Order, now: &Order) -> bool {
 
 /// When the order changes by itself.
 pub fn next_deadline(order: &Order) -> Option<Time> {
-    order.pay_by.filter(|_| matches!(order.phase, Phase::Held | Phase::Paying))
+    let of_change = order.change().filter(|change| change.stage == ChangeStage::Unpaid);
+    match order.phase {
+        Phase::Held | Phase::Paying => order.pay_by,
+        _ => of_change.and_then(|change| change.pay_by),
+    }
 }
 
 fn give_up_holds(order: &Order, effects: &mut Vec<Effect>) {
@@ -148,8 +185,9 @@ fn return_seats(order: &Order, terms: &Terms, effects: &mut Vec<Effect>) {
         }
         let waits = |state| match state {
             TicketState::Refunding => !terms.seats_wait_for_money,
-            TicketState::Refunded => true,
-            TicketState::Reserved | TicketState::Issued | TicketState::Void => false,
+            // A void ticket of a confirmed hold: the answer that it was confirmed was lost while it was given up.
+            TicketState::Refunded | TicketState::Changed | TicketState::Void => true,
+            TicketState::Reserved | TicketState::Issued | TicketState::Replacing => false,
         };
         let given_back = order.tickets_of(leg).filter(|ticket| waits(ticket.state) && !ticket.seats_returned);
         let passengers: Vec<u8> = given_back.map(|ticket| ticket.passenger).collect();

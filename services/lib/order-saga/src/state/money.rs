@@ -2,7 +2,7 @@
 
 use domain::{Money, Time};
 
-use super::{Rejection, Terms, TradeNews};
+use super::{Rejection, Terms, TradeNews, change};
 use crate::order::{
     EndReason, Order, Paid, Phase, Refund, RefundCause, RefundState, Seats, TicketState, Trade, TradeState,
 };
@@ -28,6 +28,9 @@ pub(super) fn trade_news(order: &mut Order, news: TradeNews, now: Time, terms: &
     if order.phase == Phase::Paying && !waits {
         failed(order, now, terms);
     }
+    if !waits {
+        change::unpaid(order, now, terms);
+    }
     Ok(())
 }
 
@@ -42,8 +45,15 @@ fn find(order: &Order, news: &TradeNews) -> Result<usize, Rejection> {
 
 /// Money came.
 fn captured(order: &mut Order, position: usize, revive: bool, now: Time) {
-    let (attempt, amount) = (order.trades[position].attempt, order.trades[position].captured);
-    if order.paid.is_some() || amount != order.total() {
+    let trade = &order.trades[position];
+    let (attempt, amount, asked) = (trade.attempt, trade.captured, trade.amount);
+    if let Some(change) = trade.change {
+        if !change::paid(order, change, amount == asked) {
+            give_surplus_back(order, attempt, amount);
+        }
+        return;
+    }
+    if order.paid.is_some() || amount != asked {
         // Paid twice, or not what was asked for: it goes back whatever becomes of the order.
         return give_surplus_back(order, attempt, amount);
     }
@@ -93,7 +103,7 @@ fn failed(order: &mut Order, now: Time, terms: &Terms) {
     };
 }
 
-fn give_surplus_back(order: &mut Order, attempt: u32, amount: Money) {
+pub(super) fn give_surplus_back(order: &mut Order, attempt: u32, amount: Money) {
     let id = format!("{}-surplus-{attempt}", order.id);
     let cause = RefundCause::Surplus;
     order.refunds.push(Refund { id, cause, attempt, amount, fee: Money::ZERO, state: RefundState::Due });
@@ -119,22 +129,38 @@ pub(super) fn give_back(order: &mut Order, ticket: u8, fee: Money) -> Result<(),
     match (order.phase, state) {
         (_, TicketState::Refunding | TicketState::Refunded) => return Ok(()),
         (Phase::Confirmed, TicketState::Issued) => {}
+        (Phase::Changing, TicketState::Issued) => return Err(Rejection::State(order.phase.name())),
         _ => return Err(Rejection::TicketState(state.name())),
     }
-    let Paid { attempt, .. } = order.paid.ok_or(Rejection::State(order.phase.name()))?;
+    if order.paid.is_none() {
+        return Err(Rejection::State(order.phase.name()));
+    }
     let amount = fare - fee;
     let id = order.ticket_id(&order.tickets[position]);
     let it = &mut order.tickets[position];
     (it.fee, it.refund) = (fee, amount);
-    if amount == Money::ZERO {
-        // The fee eats the fare: there is nothing to send.
-        it.state = TicketState::Refunded;
-        return Ok(());
-    }
-    it.state = TicketState::Refunding;
-    let cause = RefundCause::Ticket(ticket);
-    order.refunds.push(Refund { id, cause, attempt, amount, fee, state: RefundState::Due });
+    // Free of charge, or eaten by the fee: there is nothing to send.
+    it.state = if amount == Money::ZERO { TicketState::Refunded } else { TicketState::Refunding };
+    draw(order, &id, RefundCause::Ticket(ticket), amount, fee);
     Ok(())
+}
+
+/// Takes an amount to send back and a fee to keep out of what is left of the order's trades, the oldest first: a ticket
+/// that was changed to a dearer one was paid by two of them.
+pub(super) fn draw(order: &mut Order, id: &str, cause: RefundCause, mut amount: Money, mut fee: Money) {
+    for attempt in order.trades.iter().map(|trade| trade.attempt).collect::<Vec<_>>() {
+        let left = order.left_of(attempt);
+        let of_amount = amount.min(left);
+        let of_fee = fee.min(left - of_amount);
+        if of_amount + of_fee == Money::ZERO {
+            continue;
+        }
+        let known = order.refunds.iter().any(|refund| refund.id == id);
+        let id = if known { format!("{id}-{attempt}") } else { id.to_owned() };
+        (amount, fee) = (amount - of_amount, fee - of_fee);
+        order.refunds.push(Refund { id, cause, attempt, amount: of_amount, fee: of_fee, state: RefundState::Due });
+    }
+    assert!(amount + fee == Money::ZERO, "I2: order {} gives back more than it was paid", order.id);
 }
 
 pub(super) fn refund_news(order: &mut Order, id: &str, arrived: bool) -> Result<(), Rejection> {
@@ -143,8 +169,10 @@ pub(super) fn refund_news(order: &mut Order, id: &str, arrived: bool) -> Result<
         (RefundState::Arrived, _) | (_, true) => RefundState::Arrived,
         _ => RefundState::Asked,
     };
-    if refund.state == RefundState::Arrived {
-        let cause = refund.cause;
+    let cause = refund.cause;
+    let all_arrived =
+        order.refunds.iter().filter(|refund| refund.cause == cause).all(|refund| refund.state == RefundState::Arrived);
+    if all_arrived {
         for (position, ticket) in order.tickets.iter_mut().enumerate() {
             if ticket.state == TicketState::Refunding && super::covers(cause, position) {
                 ticket.state = TicketState::Refunded;

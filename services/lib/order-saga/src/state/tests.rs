@@ -1,5 +1,6 @@
 //! The laws of the saga: whatever step is repeated, fails, or loses its answer, an order ends finished or leaves nothing.
 
+mod changes;
 mod stories;
 
 use domain::{Channel, Interval, OrderId, PassengerKind, Run, SeatClass};
@@ -19,6 +20,7 @@ fn order(legs: u8) -> Order {
         run,
         class: SeatClass::Second,
         interval: Interval::new(0, 5).unwrap(),
+        riders: vec![0, 1],
         places: Vec::new(),
         hold: HoldId::of_order(id, leg),
         seats: Seats::Held,
@@ -49,6 +51,7 @@ fn order(legs: u8) -> Order {
         tickets: (0..legs).flat_map(|at| [ticket(at, 0), ticket(at, 1)]).collect(),
         trades: Vec::new(),
         refunds: Vec::new(),
+        changes: Vec::new(),
         created_at: START,
         pay_by: None,
         hard_limit: None,
@@ -138,8 +141,10 @@ fn a_fee_that_eats_the_fare_sends_nothing() {
     let (captured, _) = step(&paying, news(0, TradeState::Captured, Money::yuan(200)), START, &TERMS).unwrap();
     let (confirmed, _) = step(&captured, Event::LegConfirmed { leg: 0 }, START, &TERMS).unwrap();
     let (order, effects) = step(&confirmed, Event::GiveBack { ticket: 0, fee: FARE }, START, &TERMS).unwrap();
-    assert_eq!(effects, [Effect::ReturnSeats { leg: 0, passengers: vec![0] }]);
-    assert_eq!((order.tickets[0].state, order.refunds.len()), (TicketState::Refunded, 0));
+    // Payment is told of the fee all the same: its ledger has it as one.
+    let fee = Effect::CreateRefund { id: format!("{}-0-0", order.id) };
+    assert_eq!(effects, [Effect::ReturnSeats { leg: 0, passengers: vec![0] }, fee]);
+    assert_eq!((order.tickets[0].state, order.refunds[0].amount), (TicketState::Refunded, Money::ZERO));
 }
 
 #[test]

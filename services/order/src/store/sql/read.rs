@@ -43,12 +43,15 @@ pub(super) fn order_id(bytes: &[u8]) -> Result<OrderId, StoreError> {
 
 fn order(rows: &[Row]) -> Result<Order, StoreError> {
     let first = rows.first().ok_or_else(|| damaged("an order without tickets"))?;
-    let body = Body::read(first.text(13).map_err(unreadable)?)?;
     let moment = |index| first.optional_int(index).map(|at| at.map(Time::from_millis)).map_err(unreadable);
     let paid_attempt = first.optional_int(10).map_err(unreadable)?;
     let paid = moment(9)?.zip(paid_attempt).map(|(at, attempt)| Paid { attempt: attempt as u32, at });
 
     let mut tickets = rows.iter().map(ticket).collect::<Result<Vec<_>, _>>()?;
+    let passengers = tickets.iter().filter(|ticket| ticket.leg == 0).count() as u8;
+    // Rows without the amounts of their trades are older than changes: every ticket is the order's.
+    let price = tickets.iter().map(|ticket| ticket.fare).sum();
+    let body = Body::read(first.text(13).map_err(unreadable)?, passengers, price)?;
     for (position, changed) in body.changed {
         tickets.get_mut(position).ok_or_else(|| damaged("a change of no ticket"))?.changed = Some(changed);
     }
@@ -69,6 +72,7 @@ fn order(rows: &[Row]) -> Result<Order, StoreError> {
         tickets,
         trades: body.trades,
         refunds: body.refunds,
+        changes: body.changes,
         created_at: Time::from_millis(first.int(6).map_err(unreadable)?),
         pay_by: moment(7)?,
         hard_limit: moment(8)?,
@@ -79,9 +83,10 @@ fn order(rows: &[Row]) -> Result<Order, StoreError> {
 }
 
 fn ticket(row: &Row) -> Result<Ticket, StoreError> {
-    use TicketState::{Issued, Refunded, Refunding, Reserved, Void};
+    use TicketState::{Changed, Issued, Refunded, Refunding, Replacing, Reserved, Void};
     let state = row.text(16).map_err(unreadable)?;
-    let state = [Reserved, Issued, Refunding, Refunded, Void].into_iter().find(|known| known.name() == state);
+    let known = [Reserved, Issued, Refunding, Refunded, Void, Replacing, Changed];
+    let state = known.into_iter().find(|known| known.name() == state);
     let money = |index| row.int(index).map(Money::fen).map_err(unreadable);
     Ok(Ticket {
         leg: row.int(14).map_err(unreadable)? as u8,
@@ -117,6 +122,7 @@ fn phase(name: &str, reason: Option<&str>) -> Result<Phase, StoreError> {
         "paying" => Phase::Paying,
         "captured" => Phase::Captured,
         "confirmed" => Phase::Confirmed,
+        "changing" => Phase::Changing,
         "closing" => Phase::Closing(ended()?),
         "released" => Phase::Released(ended()?),
         "refunding" => Phase::Refunding(known),
