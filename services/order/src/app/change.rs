@@ -119,7 +119,7 @@ impl App {
             let kind = order.passengers[usize::from(ticket.passenger)].kind;
             let fare = self.fare(wanted.run, &train, what, None, (usize::from(ticket.passenger), kind))?;
             let price = self.swap_price(order, ticket, fare, (wanted.run, wanted.interval), &train, now)?;
-            let into_rush = self.into_rush(old_leg, &train);
+            let into_rush = self.enters_rush(old_leg, &train);
             let before = ticket.changed;
             let changed = Changed {
                 from_departs_at: old_leg.departs_at,
@@ -262,7 +262,7 @@ impl App {
         Some(&*self.timetable.station(train.stop(stop)?.station).city)
     }
 
-    fn into_rush(&self, old: &Leg, train: &TrainOf) -> bool {
+    fn enters_rush(&self, old: &Leg, train: &TrainOf) -> bool {
         let rules = &self.policy.order;
         rules.in_rush(train.boards_on) && !self.boards_on(old).is_some_and(|date| rules.in_rush(date))
     }

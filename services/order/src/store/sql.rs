@@ -268,9 +268,9 @@ async fn insert_ticket<E: Engine>(
 
 /// The ticket that the one at a position replaces, or is to replace.
 fn replaced(order: &Order, position: usize) -> Option<&Ticket> {
-    let swaps = order.changes.iter().flat_map(|change| &change.swaps);
-    let old = swaps.filter(|swap| usize::from(swap.new) == position).map(|swap| usize::from(swap.old)).last()?;
-    order.tickets.get(old)
+    let mut swaps = order.changes.iter().flat_map(|change| &change.swaps);
+    let swap = swaps.rfind(|swap| usize::from(swap.new) == position)?;
+    order.tickets.get(usize::from(swap.old))
 }
 
 /// The column of that name: 1 while its passenger may have no other ticket beside it, 2 for one that is to replace a ticket
@@ -379,8 +379,8 @@ async fn take_trip_over<E: Engine>(
     const TAKE_OVER: &str = "UPDATE tickets SET student_trip = ( \
              SELECT old.student_trip FROM tickets AS old WHERE old.order_id = $1 AND old.position = $2) \
          WHERE order_id = $1 AND position = $3 AND student_year IS NOT NULL AND student_trip IS NULL";
-    let swaps = order.changes.iter().flat_map(|change| &change.swaps);
-    let Some(swap) = swaps.filter(|swap| usize::from(swap.new) == position).last() else { return Ok(()) };
+    let mut swaps = order.changes.iter().flat_map(|change| &change.swaps);
+    let Some(swap) = swaps.rfind(|swap| usize::from(swap.new) == position) else { return Ok(()) };
     let values = values![order.id.bytes().to_vec(), i64::from(swap.old), position as i64];
     E::execute(connection, TAKE_OVER.into(), values).await.map(drop).map_err(refusal_of)
 }

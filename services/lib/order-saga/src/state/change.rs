@@ -114,7 +114,7 @@ pub(super) fn lost(order: &mut Order, leg: u8, terms: &Terms) {
 pub(super) fn pay(order: &mut Order, token: String, now: Time, terms: &Terms) -> Result<(), Rejection> {
     let Some(change) = order.change().cloned() else { return Err(Rejection::State(order.phase.name())) };
     let of_change = || order.trades.iter().filter(|trade| trade.change == Some(change.number));
-    if of_change().last().is_some_and(|trade| trade.token == token && trade.state != TradeState::Declined) {
+    if of_change().next_back().is_some_and(|trade| trade.token == token && trade.state != TradeState::Declined) {
         return Ok(());
     }
     match change.stage {
