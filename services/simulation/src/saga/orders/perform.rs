@@ -110,7 +110,7 @@ async fn create_trade(world: &Rc<World>, order: &Order, attempt: u32) -> Option<
     let asked = TradeAsked {
         order: order.id,
         attempt,
-        amount: order.total(),
+        amount: order.trades[attempt as usize].amount,
         token: order.trades[attempt as usize].token.clone(),
         expires_at: order.pay_by.unwrap_or_default(),
     };
