@@ -38,7 +38,7 @@ pub fn observe(shard: &str, engine: &EngineHandle) {
         .with_unit("{batch}")
         .with_description("Batches after the last checkpoint, of the slot that has most")
         .with_callback(move |observer| {
-            observer.observe(behind.metrics().checkpoint_behind(), std::slice::from_ref(&name))
+            observer.observe(behind.metrics().checkpoint_behind(), std::slice::from_ref(&name));
         })
         .build();
     let (name, engine) = (KeyValue::new("shard", shard.to_owned()), engine.clone());
