@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ::discovery::{Discovery, FixedList, InProcess, Memory, Shared, SharedOptions, Store};
 use discovery_consul::{ConsulOptions, ConsulStore};
+#[cfg(feature = "kubernetes")]
+use discovery_kubernetes::{KubernetesOptions, KubernetesStore};
 use serde::Deserialize;
 use shard_client::ListedShard;
 
@@ -22,6 +24,9 @@ pub struct DiscoveryConfig {
     pub ring: SharedOptions,
     /// Consul, where it tells.
     pub consul: ConsulOptions,
+    /// Kubernetes, where it tells.
+    #[cfg(feature = "kubernetes")]
+    pub kubernetes: KubernetesOptions,
 }
 
 /// What tells which shards there are.
@@ -35,12 +40,14 @@ pub enum DiscoveryKind {
     InProcess,
     /// Consul; `shards.list` is what the fleet starts with.
     Consul,
+    /// Kubernetes, in a binary built with it; `shards.list` is what the fleet starts with.
+    Kubernetes,
 }
 
 impl DiscoveryKind {
     /// Whether shards are processes of their own that others must be able to reach.
     pub const fn is_shared(self) -> bool {
-        matches!(self, Self::Consul)
+        matches!(self, Self::Consul | Self::Kubernetes)
     }
 }
 
@@ -60,6 +67,17 @@ pub async fn start(config: &DiscoveryConfig, list: &[ListedShard]) -> Result<Arc
             let store = ConsulStore::start(config.consul.clone()).map_err(|error| wrong("discovery.consul", error))?;
             shared(store, list, ring, "discovery.consul").await
         }
+        #[cfg(feature = "kubernetes")]
+        DiscoveryKind::Kubernetes => {
+            let store = KubernetesStore::start(config.kubernetes.clone(), Arc::new(rpc::SystemClock)).await;
+            let store = store.map_err(|error| wrong("discovery.kubernetes", error))?;
+            shared(store, list, ring, "discovery.kubernetes").await
+        }
+        #[cfg(not(feature = "kubernetes"))]
+        DiscoveryKind::Kubernetes => Err(wrong(
+            "discovery.kind",
+            "this binary was built without Kubernetes: build it with --features kubernetes",
+        )),
     }
 }
 

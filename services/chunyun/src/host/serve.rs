@@ -25,7 +25,8 @@ const DRAIN_NOTICE: Duration = Duration::from_secs(2);
 /// Which shards there are is told by `kind` in `[discovery]`: `fixed`, the list `[[shards.list]]` for good; `in-process`, the
 /// same list in one process, where the ring can be edited until it ends; `consul`, with `address`, `token`, `ca_file`,
 /// `fleet`, `check_interval_ms`, `check_timeout_ms`, `forget_after_s`, `wait_ms`, `timeout_ms`, `retry_ms`, `retry_max_ms` and
-/// `lock_ttl_s` in `[discovery.consul]`. A shard's process then needs `--shard`, `internal` in `[listen]`, and `advertise` in
+/// `lock_ttl_s` in `[discovery.consul]`; `kubernetes`, in a binary built with that feature, with `url`, `namespace`, `service`,
+/// `config_map`, `lease`, `timeout_ms`, `retry_ms`, `retry_max_ms` and `lock_ttl_s` in `[discovery.kubernetes]`. A shard's process then needs `--shard`, `internal` in `[listen]`, and `advertise` in
 /// `[discovery]` where others reach it by another address. `[discovery.ring]` has `grace_ms`, `settle_ms`, `trust_ms`,
 /// `trust_max_ms`, `forgive_ms`, `recovery_ms`, `start_ms`, `retry_ms`, `retry_max_ms`, `leave_ms` and `lock_renew_ms`.
 #[derive(Debug, clap::Args)]
