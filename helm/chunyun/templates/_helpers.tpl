@@ -30,6 +30,10 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- define "chunyun.pod" -}}
 {{- $root := .root -}}
 {{- $gateway := eq .role "gateway" -}}
+{{- $shard := eq .role "inventory-shard" -}}
+{{- $discovery := $root.Values.discovery -}}
+{{- $kubernetes := eq $discovery.kind "kubernetes" -}}
+{{- $consul := eq $discovery.kind "consul" -}}
 metadata:
   labels:
     {{- include "chunyun.labels" . | nindent 4 }}
@@ -40,7 +44,7 @@ metadata:
     {{- end }}
 spec:
   serviceAccountName: {{ include "chunyun.name" $root }}
-  automountServiceAccountToken: false
+  automountServiceAccountToken: {{ $kubernetes }}
   terminationGracePeriodSeconds: {{ $root.Values.terminationGracePeriodSeconds }}
   securityContext:
     runAsNonRoot: true
@@ -85,6 +89,34 @@ spec:
         - name: CHUNYUN_SHARD
           value: "$(POD_NAME)"
         {{- end }}
+        {{- if and $shard $kubernetes }}
+        - name: CHUNYUN_DISCOVERY__ADVERTISE
+          value: "http://$(POD_NAME).{{ include "chunyun.name" $root }}-inventory-shard:{{ $root.Values.ports.internal }}"
+        {{- end }}
+        {{- if $consul }}
+        - name: NODE_IP
+          valueFrom:
+            fieldRef:
+              fieldPath: status.hostIP
+        - name: CHUNYUN_DISCOVERY__CONSUL__ADDRESS
+          value: {{ default "http://$(NODE_IP):8500" $discovery.consul.address | quote }}
+        {{- with $discovery.consul.tokenSecret }}
+        - name: CHUNYUN_DISCOVERY__CONSUL__TOKEN
+          valueFrom:
+            secretKeyRef:
+              name: {{ . }}
+              key: token
+        {{- end }}
+        {{- end }}
+        {{- if and $shard $consul }}
+        # Not the pod's name: the agent that asks for its health need not know the cluster's names.
+        - name: POD_IP
+          valueFrom:
+            fieldRef:
+              fieldPath: status.podIP
+        - name: CHUNYUN_DISCOVERY__ADVERTISE
+          value: "http://$(POD_IP):{{ $root.Values.ports.internal }}"
+        {{- end }}
         {{- $databases := dict "inventory-shard" "journal" "order" "order" "payment" "payment" "waitlist" "waitlist" "sandbox-provider" "sandbox_provider" }}
         {{- with get $databases .role }}
         - name: CHUNYUN_STORAGE__{{ upper . }}
@@ -112,7 +144,8 @@ spec:
         failureThreshold: 60
       readinessProbe:
         grpc: {port: {{ if $gateway }}{{ $root.Values.ports.public }}{{ else }}{{ $root.Values.ports.internal }}{{ end }}}
-        periodSeconds: 3
+        # The endpoint slices that discovery reads follow this probe.
+        periodSeconds: {{ if and $shard $kubernetes }}1{{ else }}3{{ end }}
       livenessProbe:
         tcpSocket: {port: grpc}
         periodSeconds: 10
