@@ -9,5 +9,6 @@ mod crash;
 mod crate_graph;
 mod fleet;
 mod reflection;
+mod saga_faults;
 mod support;
 mod terminal;

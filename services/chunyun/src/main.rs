@@ -44,6 +44,9 @@ enum Command {
     CloseSale(WithTarget<client::CloseSale>),
     Ring(WithTargetSub<client::RingCommand>),
     Token(tools::Token),
+    /// Lists the places where a process can be told to die, to wait or to fail on purpose
+    #[command(hide = true)]
+    Failpoints,
     #[command(subcommand)]
     Timetable(tools::TimetableCommand),
     #[command(subcommand)]
@@ -107,6 +110,10 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         Command::OpenSale(it) => answered(&it.target, client::open_sale(&it.target, &it.command).await),
         Command::CloseSale(it) => answered(&it.target, client::close_sale(&it.target, &it.command).await),
         Command::Ring(it) => answered(&it.target, client::ring(&it.target, &it.command).await),
+        Command::Failpoints => {
+            tools::failpoints();
+            Ok(())
+        }
         Command::Token(token) => Ok(tools::token(&token)?),
         Command::Timetable(command) => Ok(tools::timetable(&command)?),
         Command::Policy(command) => replay::policy(command),

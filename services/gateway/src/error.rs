@@ -96,6 +96,13 @@ impl Error {
     }
 }
 
+impl From<failpoints::Injected> for Error {
+    fn from(injected: failpoints::Injected) -> Self {
+        let failure = Failure::unavailable(reason::UNREACHABLE, injected.to_string(), 1_000);
+        Self::Upstream(failure.into())
+    }
+}
+
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         Self::Upstream(status)

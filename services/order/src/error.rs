@@ -129,6 +129,12 @@ pub enum Error {
     Store(#[from] StoreError),
 }
 
+impl From<failpoints::Injected> for Error {
+    fn from(injected: failpoints::Injected) -> Self {
+        Self::Store(StoreError::Unavailable(Box::new(injected)))
+    }
+}
+
 impl From<Departed> for Error {
     fn from(departed: Departed) -> Self {
         Self::Departed { departed_at: departed.departed_at }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use domain::Time;
+use failpoints::Point;
 use rpc::Clock;
 use tokio::sync::Notify;
 
@@ -8,7 +9,7 @@ use crate::callback::{CallbackRefusal, CallbackRules, Told};
 use crate::error::Error;
 use crate::metrics;
 use crate::provider::Provider;
-use crate::state::{Refund, RefundEvent, RefundState, Trade, TradeEvent, next_call, step_trade};
+use crate::state::{Call, Refund, RefundEvent, RefundState, Trade, TradeEvent, next_call, step_trade};
 use crate::store::{NewRefund, NewTrade, Store, StoreError};
 
 /// What payment does: record first, then ask the provider, then record what it said. Whatever a crash interrupts is taken
@@ -34,7 +35,9 @@ impl App {
 
     /// Opens the one trade of an order's attempt. Whoever repeats it gets the same trade in its present state.
     pub async fn create_trade(&self, asked: NewTrade) -> Result<Trade, Error> {
+        failpoints::at(Point::PaymentBeforeTradeRecorded).await?;
         let (trade, created) = self.store.create_trade(asked, self.now()).await?;
+        failpoints::at(Point::PaymentAfterTradeRecorded).await?;
         // Only the call that recorded it asks the provider: a thousand repeats are one charge and one question.
         if created { self.drive_trade(trade).await } else { Ok(trade) }
     }
@@ -55,7 +58,14 @@ impl App {
     /// Makes the next call about a pending trade and records what came of it.
     pub async fn drive_trade(&self, trade: Trade) -> Result<Trade, Error> {
         let Some(call) = next_call(&trade, self.now()) else { return Ok(trade) };
+        let (before, after) = match call {
+            Call::Charge => (Point::PaymentBeforeCharge, Point::PaymentAfterCharge),
+            Call::Query => (Point::PaymentBeforeQuery, Point::PaymentAfterQuery),
+            Call::Close => (Point::PaymentBeforeClose, Point::PaymentAfterClose),
+        };
+        failpoints::at(before).await?;
         let event = self.provider.ask(call, &trade).await;
+        failpoints::at(after).await?;
         match self.record(&trade.trade_id, event).await {
             Err(Error::Store(StoreError::Refused(refusal))) => {
                 tracing::error!(trade = trade.trade_id, %refusal, "the provider contradicts the trade");
@@ -68,7 +78,9 @@ impl App {
 
     /// Pays a part of a trade back. Whoever repeats it gets the same refund in its present state.
     pub async fn create_refund(&self, asked: NewRefund) -> Result<Refund, Error> {
+        failpoints::at(Point::PaymentBeforeRefundRecorded).await?;
         let (refund, created) = self.store.create_refund(asked, self.now()).await?;
+        failpoints::at(Point::PaymentAfterRefundRecorded).await?;
         self.wake_notices.notify_one();
         if created { self.drive_refund(refund).await } else { Ok(refund) }
     }
@@ -84,15 +96,29 @@ impl App {
         if refund.state != RefundState::Pending {
             return Ok(refund);
         }
+        failpoints::at(Point::PaymentBeforeRefund).await?;
         let event = self.provider.refund(&refund).await;
-        let refund = self.store.refund_event(&refund.refund_id, event, self.now()).await?;
+        failpoints::at(Point::PaymentAfterRefund).await?;
+        self.record_refund(&refund.refund_id, event).await
+    }
+
+    async fn record_refund(&self, refund_id: &str, event: RefundEvent) -> Result<Refund, Error> {
+        failpoints::at(Point::PaymentBeforeRefundEventRecorded).await?;
+        let refund = self.store.refund_event(refund_id, event, self.now()).await?;
+        failpoints::at(Point::PaymentAfterRefundEventRecorded).await?;
         self.wake_notices.notify_one();
         Ok(refund)
     }
 
     /// Takes a callback in. A repeat changes nothing and is taken like the first.
     pub async fn take_callback(&self, signature: &str, body: &[u8]) -> Result<(), Error> {
-        match self.callbacks.read(signature, body, self.now())? {
+        failpoints::at(Point::PaymentBeforeCallback).await?;
+        self.callback_told(self.callbacks.read(signature, body, self.now())?).await?;
+        Ok(failpoints::at(Point::PaymentAfterCallback).await?)
+    }
+
+    async fn callback_told(&self, told: Told) -> Result<(), Error> {
+        match told {
             Told::Trade { trade_id, state, amount, provider_charge_id } => {
                 let event = TradeEvent::ProviderSaid {
                     state,
@@ -107,8 +133,7 @@ impl App {
                     return Err(CallbackRefusal::Mismatch.into());
                 }
                 if refund.state == RefundState::Pending {
-                    self.store.refund_event(&refund_id, RefundEvent::Arrived, self.now()).await?;
-                    self.wake_notices.notify_one();
+                    self.record_refund(&refund_id, RefundEvent::Arrived).await?;
                 }
                 Ok(())
             }
@@ -129,7 +154,9 @@ impl App {
     }
 
     async fn record(&self, trade_id: &str, event: TradeEvent) -> Result<Trade, Error> {
+        failpoints::at(Point::PaymentBeforeTradeEventRecorded).await?;
         let trade = self.store.trade_event(trade_id, event, self.now()).await?;
+        failpoints::at(Point::PaymentAfterTradeEventRecorded).await?;
         self.wake_notices.notify_one();
         Ok(trade)
     }

@@ -22,6 +22,9 @@ pub enum Error {
     /// The provider's statement could not be had.
     #[error(transparent)]
     Statement(#[from] StatementError),
+    /// A test wants it to fail here.
+    #[error(transparent)]
+    Injected(#[from] failpoints::Injected),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,7 +53,7 @@ impl From<Error> for Failure {
                 };
                 Self::refused(reason, refusal.to_string())
             }
-            Error::Statement(_) | Error::Store(StoreError::Database(_)) => {
+            Error::Statement(_) | Error::Injected(_) | Error::Store(StoreError::Database(_)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a call could not be done");
                 Self::unavailable(reason::UNAVAILABLE, "payment cannot answer now", RETRY_AFTER_MS)
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use due_work::{DueWork, Limits, drive};
+use failpoints::Point;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -100,18 +101,29 @@ impl DueWork for DueNotices<'_> {
     }
 
     async fn perform(&self, notice: Notice) {
+        report("tell an order", self.tell(notice).await);
+    }
+}
+
+impl DueNotices<'_> {
+    async fn tell(&self, notice: Notice) -> Result<(), Error> {
+        failpoints::at(Point::PaymentBeforeTold).await?;
         let told = self.orders.tell(&notice).await;
+        failpoints::at(Point::PaymentAfterTold).await?;
         metrics::notice(told.is_ok());
-        let recorded = match told {
-            Ok(()) => self.app.store().notice_taken(notice.notice_id).await,
+        match told {
+            Ok(()) => {
+                self.app.store().notice_taken(notice.notice_id).await?;
+                failpoints::at(Point::PaymentAfterNoticeCrossedOff).await?;
+            }
             // Never given up: it is about money. Whatever order says, it is told again until it takes it.
             Err(status) => {
                 tracing::warn!(order = notice.order_id, attempts = notice.attempts + 1, %status, "order was not told");
                 let wait = backoff_ms(notice.attempts, NOTICE_BACKOFF_FIRST_MS, NOTICE_BACKOFF_MAX_MS);
-                self.app.store().notice_failed(notice.notice_id, self.app.now().plus_millis(wait)).await
+                self.app.store().notice_failed(notice.notice_id, self.app.now().plus_millis(wait)).await?;
             }
-        };
-        report("record a notice", recorded.map_err(Error::from));
+        }
+        Ok(())
     }
 }
 

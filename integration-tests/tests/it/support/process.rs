@@ -1,7 +1,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -58,6 +58,12 @@ pub struct Serving {
 impl Serving {
     /// Starts `chunyun serve` and waits until it says that it is ready.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let started = Self::start_mortal(arguments, environment);
+        started.unwrap_or_else(|status| panic!("ended before it was ready: {arguments:?}: {status}"))
+    }
+
+    /// The same for a process that may die before it is ready: how it ended.
+    pub fn start_mortal(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self, ExitStatus> {
         let mut command = command(&["serve"]);
         command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -67,8 +73,7 @@ impl Serving {
         loop {
             assert!(started.elapsed() < START_TIMEOUT, "not ready in time: {arguments:?}");
             let Some(Ok(line)) = lines.next() else {
-                let status = child.wait().unwrap();
-                panic!("ended before it was ready: {arguments:?}: {status}");
+                return Err(child.wait().unwrap());
             };
             if line == "ready" {
                 break;
@@ -77,7 +82,12 @@ impl Serving {
                 listening.push((name.to_owned(), address.to_owned()));
             }
         }
-        Self { child, listening }
+        Ok(Self { child, listening })
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// All roles in one process on a data directory, the gateway on a free port, selling around the clock.

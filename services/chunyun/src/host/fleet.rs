@@ -79,6 +79,12 @@ pub enum HostError {
     /// The secrets are wrong.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The failpoints cannot be read.
+    #[error(transparent)]
+    Failpoints(#[from] failpoints::PlanError),
+    /// The failpoints are not allowed.
+    #[error(transparent)]
+    NotArmed(#[from] failpoints::ArmError),
     /// The timetable is wrong.
     #[error("timetable")]
     Timetable(#[from] LoadError),

@@ -51,6 +51,12 @@ pub struct Serve {
     /// The timetable's directory; overrides the configuration
     #[arg(long)]
     timetable: Option<PathBuf>,
+    /// Where this process is to die, wait or fail on purpose, such as order.after_confirm=kill@3
+    #[arg(long, env = "CHUNYUN_FAILPOINTS", hide = true)]
+    failpoints: Option<String>,
+    /// Permits failpoints: never where tickets are sold
+    #[arg(long, env = "CHUNYUN_ALLOW_FAILPOINTS", hide = true)]
+    allow_failpoints: bool,
     /// Which shard this process is, when the shards are listed in the configuration
     #[arg(long, env = "CHUNYUN_SHARD")]
     shard: Option<String>,
@@ -65,6 +71,9 @@ pub async fn serve(command: Serve) -> Result<(), HostError> {
     config.listen.public = command.listen.unwrap_or(config.listen.public);
     config.timetable.path = command.timetable.or(config.timetable.path);
     let telemetry = telemetry::init(&config.telemetry, "chunyun", env!("CARGO_PKG_VERSION"))?;
+    if let Some(plan) = command.failpoints.as_deref().filter(|plan| !plan.is_empty()) {
+        failpoints::arm(failpoints::Plan::parse(plan)?, command.allow_failpoints)?;
+    }
     let data = DataDir::at(&command.data)?;
     let keys_file = config.keys.path.clone();
     let keys = match &keys_file {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use domain::{Document, HoldId};
+use failpoints::Point;
 use prost::Message;
 use proto::gateway::v1::PlaceOrderRequest;
 use proto::inventory::v1::{GetHoldRequest, HoldPassenger, HoldRequest, HoldState, ReleaseRequest};
@@ -31,7 +32,9 @@ impl App {
     }
 
     async fn hold_and_open(&self, identity: &Identity, placing: Arc<Placing>) -> Result<Order, Error> {
+        failpoints::at(Point::GatewayBeforeHold).await?;
         let legs = self.hold_all(&placing).await?;
+        failpoints::at(Point::GatewayAfterHold).await?;
         let request = OpenOrderRequest {
             order_id: placing.order_id.to_string(),
             account: identity.account.to_string(),
@@ -40,7 +43,9 @@ impl App {
             passengers: placing.party.passengers.clone(),
             quoted_fen: placing.quoted_fen,
         };
-        match self.orders().open_order(request).await {
+        let opened = self.orders().open_order(request).await;
+        failpoints::at(Point::GatewayAfterOpen).await?;
+        match opened {
             Ok(opened) => opened.into_inner().order.ok_or(Error::Nonsense("order service")),
             Err(status) => {
                 if is_refusal(&status) {
@@ -128,6 +133,9 @@ impl App {
     /// Gives holds back that no order has claimed. A hold that an order opened stays: the same id may have been placed
     /// before with success. Failing is harmless: unclaimed holds lapse within seconds.
     async fn give_back(&self, placing: &Placing, legs: usize) {
+        if failpoints::at(Point::GatewayBeforeGiveBack).await.is_err() {
+            return;
+        }
         for (index, leg) in placing.legs.iter().enumerate().take(legs) {
             let (run, hold_id) = (Some(run_out(leg.run)), hold_id(placing, index));
             let asked = GetHoldRequest { run: run.clone(), hold_id: hold_id.clone() };

@@ -1,6 +1,7 @@
 //! The one place where an event is applied to a stored order, and where what follows from it is performed.
 
 use domain::Time;
+use failpoints::Point;
 
 use super::App;
 use crate::error::Error;
@@ -40,7 +41,10 @@ impl App {
                 cancellation: self.cancellation(&order, &next, now),
                 added: self.added_tickets(&event),
             };
-            match self.store.update(&order, next, change).await {
+            failpoints::at(Point::OrderBeforeEventRecorded).await?;
+            let updated = self.store.update(&order, next, change).await;
+            failpoints::at(Point::OrderAfterEventRecorded).await?;
+            match updated {
                 Ok(next) => {
                     metrics::moved(&order, &next, now);
                     self.watchers.tell(next.id, next.version);
@@ -76,7 +80,11 @@ impl App {
 
     /// Performs one effect and applies what came of it. `None` when nothing came of it yet.
     pub(super) async fn attempt(&self, order: &Order, effect: &Effect) -> Result<Option<Order>, Error> {
-        let event = match self.perform(order, effect).await {
+        let (before, after) = points_around(effect);
+        failpoints::at(before).await?;
+        let performed = self.perform(order, effect).await;
+        failpoints::at(after).await?;
+        let event = match performed {
             Ok(event) => event,
             Err(failure) => {
                 metrics::effect_failed(effect);
@@ -121,5 +129,21 @@ impl App {
         let counts = before.phase.is_unpaid() && given_up && self.policy.order.limits_accounts_of(after.channel);
         let points = if after.is_seatless() { 1 } else { self.policy.order.seatless_cancellations_as_one };
         counts.then(|| Cancellation { day: railway_day(now), points })
+    }
+}
+
+/// Where a process can be told to die before and after an effect.
+const fn points_around(effect: &Effect) -> (Point, Point) {
+    match effect {
+        Effect::OpenHold { .. } => (Point::OrderBeforeOpenHold, Point::OrderAfterOpenHold),
+        Effect::Confirm { .. } => (Point::OrderBeforeConfirm, Point::OrderAfterConfirm),
+        Effect::Release { .. } => (Point::OrderBeforeRelease, Point::OrderAfterRelease),
+        Effect::HoldAgain { .. } => (Point::OrderBeforeHoldAgain, Point::OrderAfterHoldAgain),
+        Effect::ReturnSeats { .. } => (Point::OrderBeforeReturnSeats, Point::OrderAfterReturnSeats),
+        Effect::CreateTrade { .. } => (Point::OrderBeforeCreateTrade, Point::OrderAfterCreateTrade),
+        Effect::QueryTrade { .. } => (Point::OrderBeforeQueryTrade, Point::OrderAfterQueryTrade),
+        Effect::CloseTrade { .. } => (Point::OrderBeforeCloseTrade, Point::OrderAfterCloseTrade),
+        Effect::CreateRefund { .. } => (Point::OrderBeforeCreateRefund, Point::OrderAfterCreateRefund),
+        Effect::QueryRefund { .. } => (Point::OrderBeforeQueryRefund, Point::OrderAfterQueryRefund),
     }
 }

@@ -4,6 +4,7 @@ use domain::{
     AccountId, BoardingDate, Channel, Document, HoldId, Interval, Money, OrderId, PassengerKind, PassengerName, Run,
     SeatClass, Time,
 };
+use failpoints::Point;
 use privacy::Fresh;
 use timetable::{BerthLevel, TrainIndex};
 
@@ -67,7 +68,10 @@ impl App {
     pub async fn open(&self, new: NewOrder) -> Result<Order, Error> {
         let now = self.clock.now();
         let (order, admission) = self.draft(&new, now)?;
-        let order = match self.store.insert(&order, &admission).await {
+        failpoints::at(Point::OrderBeforeOpenRecorded).await?;
+        let inserted = self.store.insert(&order, &admission).await;
+        failpoints::at(Point::OrderAfterOpenRecorded).await?;
+        let order = match inserted {
             Ok(()) => {
                 metrics::placed(order.channel);
                 order

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use domain::{Run, SlotId, Time};
+use failpoints::Point;
 use journal::{FreeClaim, JournalError, SlotEpoch, Snapshot};
 use ownership::{
     AppendOutcome, Appended, BatchId, ClaimOutcome, Claimed, Epoch, Head, Heartbeat, Input, SlotAppend, SnapshotOfRun,
@@ -73,7 +74,12 @@ impl Lane {
         let (journal, timeout, metrics) = (self.journal.clone(), self.options.journal_timeout, self.metrics.clone());
         self.under_way.push(Box::pin(async move {
             let started = Instant::now();
-            let outcomes = tokio::time::timeout(timeout, journal.append(appends)).await.ok();
+            let appended = async {
+                failpoints::at(Point::ShardBeforeAppend).await.ok()?;
+                let outcomes = journal.append(appends).await;
+                failpoints::at(Point::ShardAfterAppend).await.ok().map(|()| outcomes)
+            };
+            let outcomes = tokio::time::timeout(timeout, appended).await.ok().flatten();
             EngineMetrics::add(&metrics.append_us, micros_since(started));
             Done::Appended { names, outcomes }
         }));
