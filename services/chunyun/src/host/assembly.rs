@@ -36,7 +36,8 @@ impl Assembly {
     pub async fn new(setup: Setup, callbacks: SocketAddr, internal: Option<SocketAddr>) -> Result<Self, HostError> {
         let switchboard = Switchboard::new();
         let shards = &setup.config.shards;
-        let discovery = discovery::start(&setup.config.discovery, &shards.list).await?;
+        // Boxed: clients of several kinds would make every future that starts a fleet large.
+        let discovery = Box::pin(discovery::start(&setup.config.discovery, &shards.list)).await?;
         let router = ShardRouter::new(shards, &*discovery, &switchboard).map_err(|error| wrong("shards", error))?;
         Ok(Self { setup, switchboard, discovery, router, clock: Arc::new(SystemClock), callbacks, internal })
     }
