@@ -28,9 +28,15 @@ impl EditorLock {
     }
 }
 
-/// Renews a lock until it is dropped, then gives it back.
-pub(crate) fn keep<S: Store>(tasks: &TaskTracker, store: Arc<S>, token: LockToken, period: Duration) -> EditorLock {
-    let (end, lost, released) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+/// Renews a lock until it is dropped or `end` is cancelled, then gives it back.
+pub(crate) fn keep<S: Store>(
+    tasks: &TaskTracker,
+    end: CancellationToken,
+    store: Arc<S>,
+    token: LockToken,
+    period: Duration,
+) -> EditorLock {
+    let (lost, released) = (CancellationToken::new(), CancellationToken::new());
     let lock = EditorLock { lost: lost.clone(), released: released.clone(), end: end.clone().drop_guard() };
     tasks.spawn(async move {
         while end.run_until_cancelled(tokio::time::sleep(period)).await.is_some() {
@@ -45,6 +51,7 @@ pub(crate) fn keep<S: Store>(tasks: &TaskTracker, store: Arc<S>, token: LockToke
             }
         }
         end.cancelled().await;
+        lost.cancel();
         if let Err(error) = store.release(&token).await {
             tracing::warn!(%error, "the editor's lock could not be given back: it lapses by itself");
         }

@@ -215,7 +215,7 @@ impl<S: Store> Discovery for Shared<S> {
             Acquired::HeldBy(holder) => return Err(DiscoveryError::Locked { holder }),
         };
         let period = Duration::from_millis(self.inner.options.lock_renew_ms.into());
-        Ok(editor::keep(&self.tasks, self.inner.store.clone(), token, period))
+        Ok(editor::keep(&self.tasks, self.stop.child_token(), self.inner.store.clone(), token, period))
     }
 
     async fn edit(

@@ -40,7 +40,7 @@ pub fn options() -> SharedOptions {
         grace_ms: 600,
         settle_ms: 100,
         trust_ms: 1_500,
-        recovery_ms: 1_500,
+        recovery_ms: 4_000,
         start_ms: 20_000,
         ..SharedOptions::default()
     }
@@ -193,7 +193,7 @@ pub async fn the_last_ring_stands_while_the_store_is_gone<W: World>(world: &W) {
     let error = until("the loss is noticed", || async { second.lock_editor("an operator").await.err() }).await;
     assert!(matches!(error, DiscoveryError::Store(_)), "{error}");
     // Longer than grace and recovery together.
-    tokio::time::sleep(Duration::from_millis(3_000)).await;
+    tokio::time::sleep(Duration::from_millis(5_000)).await;
     assert_eq!(first.watch().borrow().clone(), before, "nothing has changed");
     world.resume().await;
     let (third, _third_registered) = shard_process(world, 2, ShardState::Serving).await;

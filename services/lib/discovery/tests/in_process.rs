@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use discovery::suite::{self, World};
-use discovery::{Discovery, DiscoveryError, FixedList, Memory, Registered, ShardState};
+use discovery::{Discovery, DiscoveryError, FixedList, InProcess, Memory, Registered, ShardState};
 use ring::ShardId;
 
 struct InMemory(Memory);
@@ -58,6 +58,20 @@ async fn the_last_ring_stands_while_the_store_is_gone() {
 #[tokio::test]
 async fn a_wiped_store_is_rebuilt() {
     suite::a_wiped_store_is_rebuilt(&world()).await;
+}
+
+#[tokio::test]
+async fn closing_gives_back_a_lock_that_is_still_held() {
+    let memory = Memory::default();
+    let process =
+        |memory: Memory| async { InProcess::start(memory, &suite::listed(), suite::options()).await.unwrap() };
+    let first = process(memory.clone()).await;
+    let lock = first.lock_editor("an operator who is still at it").await.unwrap();
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(30), first.close()).await;
+    assert!(closed.is_ok() && lock.is_lost());
+    let second = process(memory).await;
+    second.lock_editor("the next").await.unwrap().release().await;
+    second.close().await;
 }
 
 #[tokio::test]
