@@ -27,6 +27,10 @@ pub fn resolve(timetable: &Timetable, field: &'static str, text: &str) -> Result
 /// Up to `limit` stations for a text that may be only the beginning of a name: exact meanings first.
 pub fn find(timetable: &Timetable, text: &str, limit: usize) -> Vec<StationId> {
     let mut found = timetable.find_stations(text);
+    // A city is called as its main station: that one was most likely meant.
+    if let Some(exact) = found.iter().position(|station| &*timetable.station(*station).name == text.trim()) {
+        found[..=exact].rotate_right(1);
+    }
     for station in timetable.suggest_stations(text, limit) {
         if !found.contains(&station) {
             found.push(station);
@@ -79,6 +83,19 @@ fn distance(typed: &[char], name: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_station_of_that_very_name_comes_first() {
+        let timetable = Timetable::sample();
+        let names = |text: &str| {
+            let found = find(&timetable, text, 20);
+            found.iter().map(|id| timetable.station(*id).name.to_string()).collect::<Vec<_>>()
+        };
+        let found = names("广州");
+        assert_eq!(found[0], "广州");
+        assert!(found.contains(&"广州北".to_owned()) && found.contains(&"广州南".to_owned()), "{found:?}");
+        assert_eq!(names("广州北")[0], "广州北");
+    }
 
     #[test]
     fn distances_are_the_textbook_ones() {
