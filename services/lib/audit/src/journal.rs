@@ -25,6 +25,8 @@ pub struct ConfirmedHold {
     pub run: u32,
     /// The passengers who have not given their tickets back, one bit each.
     pub passengers: u64,
+    /// The first and the last stop it was accepted for.
+    pub stops: (u32, u32),
 }
 
 /// What orders are compared with.
@@ -174,8 +176,14 @@ impl JournalAudit {
             report.counts.runs += 1;
             let index = self.seats.runs.len() as u32;
             self.seats.runs.push(name.to_string());
-            for (id, passengers) in run.confirmed() {
-                self.seats.confirmed.push(ConfirmedHold { owner: id.owner, leg: id.leg, run: index, passengers });
+            for (id, passengers, stops) in run.confirmed() {
+                self.seats.confirmed.push(ConfirmedHold {
+                    owner: id.owner,
+                    leg: id.leg,
+                    run: index,
+                    passengers,
+                    stops,
+                });
             }
             self.open.extend(run.open().map(|(deadline, id)| (deadline, index, id.to_string())));
         }

@@ -106,6 +106,7 @@ impl Dossier<'_> {
             report.counts.orders += 1;
             report.counts.tickets += order.tickets.len() as u64;
             order.check_money(&place, report);
+            order.check_changes(&place, report);
             order.check_time(&place, self.now_ms, report);
             if let Some((seats, confirmed)) = self.seats {
                 order.check_seats(seats, confirmed, &place, report);

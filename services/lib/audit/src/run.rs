@@ -124,10 +124,12 @@ impl RunAudit {
         sale.check_nobody_waits_in_vain(self.now_ms, may_free, &joined, &mut out);
     }
 
-    /// Confirmed holds with the passengers who have their tickets, one bit each.
-    pub fn confirmed(&self) -> impl Iterator<Item = (HoldKey, u64)> + '_ {
+    /// Confirmed holds with the passengers who have their tickets, one bit each, and the stops they were accepted for.
+    pub fn confirmed(&self) -> impl Iterator<Item = (HoldKey, u64, (u32, u32))> + '_ {
         let holds = self.sale.iter().flat_map(|sale| &sale.holds);
-        holds.filter(|(_, hold)| hold.stage == Stage::Confirmed).map(|(id, hold)| (*id, hold.travelling()))
+        holds
+            .filter(|(_, hold)| hold.stage == Stage::Confirmed)
+            .map(|(id, hold)| (*id, hold.travelling(), hold.stops()))
     }
 
     /// Holds and offers that are not tickets yet, by their deadlines.

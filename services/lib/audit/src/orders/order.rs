@@ -42,22 +42,65 @@ struct Body {
     legs: Vec<Leg>,
     trades: Vec<Trade>,
     refunds: Vec<Refund>,
+    #[serde(default)]
+    changes: Vec<Change>,
 }
 
 #[derive(Deserialize)]
 struct Leg {
     run: String,
     hold: String,
+    from: u32,
+    to: u32,
+    /// Which passengers the hold is for, in its order; absent where it is for all of them.
+    #[serde(default)]
+    riders: Option<Vec<u32>>,
+}
+
+impl Leg {
+    /// The number by which the hold knows a passenger of the order.
+    fn in_hold(&self, passenger: u32) -> Option<u32> {
+        match &self.riders {
+            Some(riders) => riders.iter().position(|rider| *rider == passenger).map(|position| position as u32),
+            None => Some(passenger),
+        }
+    }
+}
+
+/// One exchange of tickets.
+#[derive(Deserialize)]
+struct Change {
+    id: String,
+    number: u32,
+    leg: usize,
+    swaps: Vec<Swap>,
+    stage: String,
+}
+
+/// One ticket for another, by their positions.
+#[derive(Deserialize)]
+struct Swap {
+    old: usize,
+    new: usize,
+    fare_fen: i64,
+    fee_fen: i64,
+    pay_fen: i64,
+    refund_fen: i64,
 }
 
 #[derive(Deserialize)]
 struct Trade {
+    attempt: u32,
     captured_fen: i64,
+    /// The change whose difference it pays; absent where it pays the order.
+    #[serde(default)]
+    change: Option<u32>,
 }
 
 #[derive(Deserialize)]
 struct Refund {
     id: String,
+    attempt: u32,
     amount_fen: i64,
     state: String,
 }
@@ -100,7 +143,7 @@ impl Order {
         let refunds = &self.body.refunds;
         let sums = [
             ("captured", self.captured_fen, self.body.trades.iter().map(|trade| trade.captured_fen).sum()),
-            ("live tickets", self.tickets_fen, if self.paid { live } else { 0 }),
+            ("live tickets", self.tickets_fen, if self.paid { live + self.paid_ahead_fen() } else { 0 }),
             ("fees", self.fees_fen, self.tickets.iter().map(|ticket| ticket.fee_fen).sum()),
             ("refunded", self.refunded_fen, refunds.iter().filter(arrived).map(|refund| refund.amount_fen).sum()),
             (
@@ -121,6 +164,51 @@ impl Order {
         if as_parts_say && self.captured_fen != used {
             let what = format!("captured {} fen, of which {used} are accounted for", self.captured_fen);
             report.found(Invariant::I2, place, what);
+        }
+    }
+
+    /// The difference of a change that is paid, while its tickets are not issued yet.
+    fn paid_ahead_fen(&self) -> i64 {
+        let confirming = self.body.changes.iter().filter(|change| change.stage == "confirming");
+        let mut sum = 0;
+        for change in confirming {
+            for trade in self.body.trades.iter().filter(|trade| trade.change == Some(change.number)) {
+                let back = self.body.refunds.iter().filter(|refund| refund.attempt == trade.attempt);
+                sum += trade.captured_fen - back.map(|refund| refund.amount_fen).sum::<i64>();
+            }
+        }
+        sum
+    }
+
+    /// Every exchange of tickets adds up, was made of one ticket once, and left one of the two good.
+    pub fn check_changes(&self, place: &str, report: &mut Report) {
+        let mut ids = std::collections::HashSet::new();
+        for change in &self.body.changes {
+            if !ids.insert(change.id.as_str()) {
+                report.found(Invariant::I5, place, format!("change {} is recorded twice", change.id));
+            }
+            for swap in &change.swaps {
+                let (Some(old), Some(new)) = (self.tickets.get(swap.old), self.tickets.get(swap.new)) else {
+                    let what = format!("change {} is of tickets that do not exist", change.id);
+                    report.found(Invariant::I2, place, what);
+                    continue;
+                };
+                if old.fare_fen + swap.pay_fen != swap.fare_fen + swap.fee_fen + swap.refund_fen {
+                    let what = format!(
+                        "change {}: {} fen and {} paid are not accounted for",
+                        change.id, old.fare_fen, swap.pay_fen
+                    );
+                    report.found(Invariant::I2, place, what);
+                }
+                let done = change.stage == "done";
+                if done != (old.state == "changed") || new.fare_fen != swap.fare_fen || new.leg != change.leg {
+                    let what = format!("change {} is {}, its old ticket is {}", change.id, change.stage, old.state);
+                    report.found(Invariant::I2, place, what);
+                }
+                if old.state == "issued" && new.state == "issued" {
+                    report.found(Invariant::I1, place, format!("change {} left both tickets good", change.id));
+                }
+            }
         }
     }
 
@@ -150,25 +238,53 @@ impl Order {
             let has_seat = |hold: &&ConfirmedHold| {
                 let leg = self.body.legs.get(ticket.leg).filter(|leg| leg.run == seats.runs[hold.run as usize]);
                 let same = holds.get(ticket.leg) == Some(&Some(HoldKey { owner: hold.owner, leg: hold.leg }));
-                leg.is_some() && same && hold.passengers & bit(ticket.passenger) != 0
+                let passenger = leg.and_then(|leg| leg.in_hold(ticket.passenger));
+                same && passenger.is_some_and(|passenger| hold.passengers & bit(passenger) != 0)
             };
-            if !confirmed.iter().any(|hold| has_seat(&hold)) {
+            // Small children travel without a seat.
+            let needs_one = self.body.legs.get(ticket.leg).is_none_or(|leg| leg.in_hold(ticket.passenger).is_some());
+            if needs_one && !confirmed.iter().any(|hold| has_seat(&hold)) {
                 let what = format!("the ticket of passenger {} on leg {} has no seat", ticket.passenger, ticket.leg);
                 report.found(Invariant::I1, place, what);
             }
         }
+        self.check_accepted_once(seats, confirmed, place, report);
         for hold in confirmed {
             let key = HoldKey { owner: hold.owner, leg: hold.leg };
             let legs: Vec<usize> = (0..holds.len()).filter(|&leg| holds[leg] == Some(key)).collect();
             for passenger in (0..64).filter(|passenger| hold.passengers & bit(*passenger) != 0) {
                 let owner = self.tickets.iter().any(|ticket| {
-                    legs.contains(&ticket.leg) && ticket.passenger == passenger && self.keeps_its_seat(ticket)
+                    let leg = self.body.legs.get(ticket.leg).filter(|_| legs.contains(&ticket.leg));
+                    let same = leg.is_some_and(|leg| leg.in_hold(ticket.passenger) == Some(passenger));
+                    same && self.keeps_its_seat(ticket)
                 });
                 if !owner {
                     let run = &seats.runs[hold.run as usize];
                     let what = format!("passenger {passenger} of hold {key} has a seat on {run} and no ticket");
                     report.found(Invariant::I1, place, what);
                 }
+            }
+        }
+    }
+
+    /// One request was accepted once, and as the order tells it: its hold is confirmed on one run, from and to where the leg
+    /// says.
+    fn check_accepted_once(&self, seats: &Seats, confirmed: &[ConfirmedHold], place: &str, report: &mut Report) {
+        for pair in confirmed.windows(2).filter(|pair| pair[0].leg == pair[1].leg) {
+            let (one, other) = (&seats.runs[pair[0].run as usize], &seats.runs[pair[1].run as usize]);
+            let key = HoldKey { owner: pair[0].owner, leg: pair[0].leg };
+            report.found(Invariant::I5, place, format!("hold {key} was accepted on {one} and on {other}"));
+        }
+        for hold in confirmed {
+            let key = HoldKey { owner: hold.owner, leg: hold.leg };
+            let leg = self.body.legs.iter().find(|leg| HoldKey::from_text(&leg.hold) == Some(key));
+            if let Some(leg) = leg.filter(|leg| (leg.from, leg.to) != hold.stops) {
+                let (from, to) = hold.stops;
+                let what = format!(
+                    "hold {key} was accepted from stop {from} to {to}, the order says {} to {}",
+                    leg.from, leg.to
+                );
+                report.found(Invariant::I5, place, what);
             }
         }
     }

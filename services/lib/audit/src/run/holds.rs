@@ -58,6 +58,12 @@ impl Hold {
         self.live_parts().fold(0, |passengers, held| passengers | bit(held.part.passenger))
     }
 
+    /// The first and the last stop of all its places.
+    pub fn stops(&self) -> (u32, u32) {
+        let parts = || self.parts.iter().map(|held| &held.part);
+        (parts().map(|part| part.from).min().unwrap_or(0), parts().map(|part| part.to).max().unwrap_or(0))
+    }
+
     /// The tickets of the passengers who have theirs.
     pub fn tickets(&self) -> impl Iterator<Item = Ticket> {
         let parts: Vec<_> = self.live_parts().map(|held| held.part.clone()).collect();
