@@ -5,6 +5,7 @@ mod change;
 mod connect;
 mod failure;
 mod json;
+mod money;
 mod operator;
 mod orders;
 mod passenger;
@@ -14,6 +15,7 @@ mod waitlist;
 
 pub use connect::{Connection, Target};
 pub use failure::{ClientError, reason, retry_after_ms};
+pub use money::{Reconcile, RefundRun, reconcile, refund_run};
 pub use operator::{CloseSale, OpenSale, RingCommand, close_sale, open_sale, ring};
 pub use passenger::PassengerArgument;
 

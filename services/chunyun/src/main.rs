@@ -42,6 +42,8 @@ enum Command {
     Wait(WithTargetSub<client::WaitCommand>),
     OpenSale(WithTarget<client::OpenSale>),
     CloseSale(WithTarget<client::CloseSale>),
+    RefundRun(WithTarget<client::RefundRun>),
+    Reconcile(WithTarget<client::Reconcile>),
     Ring(WithTargetSub<client::RingCommand>),
     Token(tools::Token),
     /// Lists the places where a process can be told to die, to wait or to fail on purpose
@@ -109,6 +111,8 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         Command::Wait(it) => answered(&it.target, client::wait(&it.target, &it.command).await),
         Command::OpenSale(it) => answered(&it.target, client::open_sale(&it.target, &it.command).await),
         Command::CloseSale(it) => answered(&it.target, client::close_sale(&it.target, &it.command).await),
+        Command::RefundRun(it) => answered(&it.target, client::refund_run(&it.target, &it.command).await),
+        Command::Reconcile(it) => answered(&it.target, client::reconcile(&it.target, &it.command).await),
         Command::Ring(it) => answered(&it.target, client::ring(&it.target, &it.command).await),
         Command::Failpoints => {
             tools::failpoints();

@@ -8,7 +8,7 @@ mod sale;
 use std::sync::Arc;
 
 use domain::{Channel, Time};
-use policy::Policy;
+use policy::{Policy, RailwayClock, Selling};
 use privacy::PersonTokens;
 use proto::order::v1::order_service_client::OrderServiceClient;
 use proto::query::v1::query_service_client::QueryServiceClient;
@@ -24,7 +24,6 @@ use crate::error::Error;
 use crate::fold::Fold;
 use crate::limiter::{InFlight, Limiter};
 use crate::parse::Legs;
-use crate::sale_hours::{RailwayClock, Selling};
 use crate::{Dependencies, Options};
 
 /// Everything a call needs. Shared by all calls; holds no state that may not be lost.
@@ -77,7 +76,13 @@ impl App {
 
     /// Reads legs as of now.
     fn legs(&self) -> Legs<'_> {
-        Legs { timetable: &self.timetable, policy: &self.policy, calendar: &self.calendar, now: self.now() }
+        Legs {
+            timetable: &self.timetable,
+            policy: &self.policy,
+            calendar: &self.calendar,
+            now: self.now(),
+            any_date: false,
+        }
     }
 
     /// Refuses outside the selling hours and on channels the token does not allow.

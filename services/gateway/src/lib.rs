@@ -12,7 +12,6 @@ mod grpc;
 mod limiter;
 mod metrics;
 mod parse;
-mod sale_hours;
 mod sale_plan;
 
 use std::sync::Arc;

@@ -1,11 +1,9 @@
 //! What is put on sale for one run: the timetable and the policy file as the journal records them. Pure.
 
 use domain::{Invalid, Run, ServiceDate, StopIndex};
-use policy::Policy;
+use policy::{Policy, RailwayClock};
 use proto::journal::v1::{Carriage, QuotaPolicy, SaleOpened, SaleTerms, StandingAllowance, Stop};
 use timetable::{Timetable, TrainIndex};
-
-use crate::sale_hours::RailwayClock;
 
 const SECOND_MS: u32 = 1_000;
 const MINUTE_MS: u32 = 60_000;

@@ -4,13 +4,14 @@ mod change;
 mod drive;
 mod open;
 mod perform;
+mod quote;
 mod sweep;
 mod withdraw;
 
 use std::sync::Arc;
 
 use domain::{AccountId, Money, OrderId, Time};
-use policy::{Policy, SeatsFreeWhen};
+use policy::{Policy, RailwayClock, SeatsFreeWhen, Selling};
 use privacy::{DocumentVault, PersonTokens};
 use proto::payment::v1::payment_service_client::PaymentServiceClient;
 use rpc::{Clock, Link};
@@ -28,6 +29,8 @@ use crate::watch::Watchers;
 pub use change::{NewTickets, Quoted};
 pub use open::{NewLeg, NewOrder, NewPassenger};
 pub(crate) use perform::passenger_context;
+pub(crate) use quote::letter;
+pub use quote::{NewQuote, Quote};
 pub use sweep::Sweeper;
 pub use withdraw::{Withdrawal, WithdrawalReport};
 
@@ -42,6 +45,7 @@ pub struct App {
     pub(crate) vault: Arc<DocumentVault>,
     pub(crate) tokens: Arc<PersonTokens>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) calendar: RailwayClock,
     pub(crate) watchers: Watchers,
     pub(crate) options: Options,
     pub(crate) terms: Terms,
@@ -142,6 +146,15 @@ impl App {
         let order = self.load(id).await?;
         let order = self.apply(order, Event::Refund { id: refund_id, arrived: true }).await?;
         self.drive(order).await.map(drop)
+    }
+
+    /// Refuses outside the selling hours.
+    pub(super) fn check_selling(&self, now: Time) -> Result<(), Error> {
+        match self.calendar.selling(&self.policy.sale, now) {
+            Ok(Selling::Now) => Ok(()),
+            Ok(Selling::From(opens)) => Err(Error::SellingHours { opens }),
+            Err(invalid) => Err(Error::Invalid { field: "clock".to_owned(), invalid }),
+        }
     }
 
     /// An order, whoever's it is.

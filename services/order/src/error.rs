@@ -67,6 +67,21 @@ pub enum Error {
         /// What it costs.
         total: Money,
     },
+    /// A quote that is none of ours, or for something else.
+    #[error("the quote is not one for this journey and party")]
+    QuoteInvalid,
+    /// A quote whose time is over.
+    #[error("the quote held until {expired_at}")]
+    QuoteExpired {
+        /// Until when it held.
+        expired_at: Time,
+    },
+    /// Nothing is sold at this time of day.
+    #[error("tickets are not sold at this hour: selling begins again at {opens}")]
+    SellingHours {
+        /// When selling begins again.
+        opens: Time,
+    },
     /// The party may not travel so.
     #[error(transparent)]
     Party(#[from] BadParty),
@@ -153,6 +168,13 @@ impl From<Error> for Failure {
             Error::NoFare { passenger, .. } => Self::bad_field(format!("passengers[{passenger}].kind"), message),
             Error::PriceChanged { total, .. } => {
                 Self::refused(reason::PRICE_CHANGED, message).with("total_fen", total.as_fen())
+            }
+            Error::QuoteInvalid => Self::refused(reason::QUOTE_INVALID, message),
+            Error::QuoteExpired { expired_at } => {
+                Self::refused(reason::QUOTE_EXPIRED, message).with("expired_at_ms", expired_at.millis())
+            }
+            Error::SellingHours { opens } => {
+                Self::refused(reason::SELLING_HOURS, message).with("opens_at_ms", opens.millis())
             }
             Error::Party(party) => party_failure(party, message),
             Error::Departed { departed_at } => {

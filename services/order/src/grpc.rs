@@ -49,9 +49,18 @@ impl OrderService for Face {
         &self,
         request: Request<wire::OpenOrderRequest>,
     ) -> Result<Response<wire::OpenOrderResponse>, Status> {
-        let new = read::new_order(&request.into_inner())?;
-        let order = self.app.open(new).await?;
+        let request = request.into_inner();
+        let new = read::new_order(&request)?;
+        let order = if request.repeat_only { self.app.repeat(new).await? } else { self.app.open(new).await? };
         Ok(Response::new(wire::OpenOrderResponse { order: self.write(&order) }))
+    }
+
+    async fn quote_order(
+        &self,
+        request: Request<wire::QuoteOrderRequest>,
+    ) -> Result<Response<wire::QuoteOrderResponse>, Status> {
+        let quote = self.app.quote(&read::new_quote(&request.into_inner())?)?;
+        Ok(Response::new(write::quote(quote)))
     }
 
     async fn get_order(

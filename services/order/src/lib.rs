@@ -23,7 +23,7 @@ mod watch;
 use std::sync::Arc;
 
 use due_work::{Limits, drive};
-use policy::Policy;
+use policy::{Policy, RailwayClock};
 use portable_sql::Connected;
 use privacy::{DocumentVault, PersonTokens};
 use proto::order::v1::order_operator_service_server::OrderOperatorServiceServer;
@@ -95,6 +95,7 @@ pub async fn build(options: Options, dependencies: Dependencies) -> Result<Compo
         tokens,
         clock,
         watchers: Watchers::new(options.watched_orders_max),
+        calendar: RailwayClock::new(),
         options,
     });
     Ok(component(app))

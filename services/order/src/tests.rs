@@ -5,6 +5,7 @@ mod bad_input;
 mod changes;
 mod fakes;
 mod payment;
+mod quotes;
 mod stories;
 
 use std::sync::Arc;
@@ -56,23 +57,35 @@ impl World {
         Self::on(sqlite().await).await
     }
 
+    /// Sells around the clock, so that stories may take their time.
     pub async fn on(store: TestStore) -> Self {
+        let mut policy = policy::Policy::default();
+        (policy.sale.open_minute, policy.sale.close_minute, policy.sale.close_minute_tuesday) = (0, 1_440, 1_440);
+        Self::by(store, policy).await
+    }
+
+    pub async fn by(store: TestStore, policy: policy::Policy) -> Self {
+        Self::with(store, policy, Timetable::sample()).await
+    }
+
+    pub async fn with(store: TestStore, policy: policy::Policy, timetable: Timetable) -> Self {
         let switchboard = Switchboard::new();
         let clock = ManualClock::at(NOW);
         let inventory = Arc::new(FakeInventory::new(clock.clone()));
         let payment = FakePayment::default();
         let limits = Limits { deadline_max_ms: 60_000, ..Limits::internal() };
         let options = Options { sweep_poll_ms: 10, watch_poll_ms: 50, limits: limits.clone(), ..Options::default() };
-        let policy = Arc::new(policy::Policy::default());
+        let policy = Arc::new(policy);
         let key = |digits: &str| privacy::Key::from_hex(&digits.repeat(32)).unwrap();
         let app = App {
             store: store.store.clone(),
             inventory: inventory.clone(),
             payment: PaymentServiceClient::new(switchboard.link("payment")),
-            timetable: Arc::new(Timetable::sample()),
+            timetable: Arc::new(timetable),
             vault: Arc::new(privacy::DocumentVault::new(1, vec![(1, key("11"))], key("22")).unwrap()),
             tokens: Arc::new(privacy::PersonTokens::new(key("33"))),
             clock: Arc::new(clock.clone()),
+            calendar: policy::RailwayClock::new(),
             watchers: Watchers::new(options.watched_orders_max),
             terms: App::terms(&options, &policy),
             policy,
@@ -217,5 +230,7 @@ pub(crate) fn request(world: &World, id: OrderId) -> wire::OpenOrderRequest {
         }],
         passengers: vec![passenger("李雷", "11010519491231002X"), passenger("韩梅梅", "440524188001010014")],
         quoted_fen: 0,
+        repeat_only: false,
+        quote: String::new(),
     }
 }

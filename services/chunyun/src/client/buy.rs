@@ -56,6 +56,9 @@ pub async fn buy(target: &Target, command: &Buy) -> Result<(), ClientError> {
     let connection = target.connect().await?;
     let mut client = connection.gateway();
     let order_id = command.order.unwrap_or_else(|| OrderId::from_u128(uuid::Uuid::now_v7().as_u128())).to_string();
+    let kinds = command.passengers.iter().map(|passenger| passenger.wire().kind).collect();
+    let request = gateway::QuoteOrderRequest { legs: vec![leg(command)], kinds };
+    let quote = client.quote_order(within_deadline(request)).await?.into_inner();
     let request = gateway::PlaceOrderRequest {
         order_id: order_id.clone(),
         legs: vec![leg(command)],
@@ -64,9 +67,14 @@ pub async fn buy(target: &Target, command: &Buy) -> Result<(), ClientError> {
         accept_standing: command.standing,
         accept_seat_change: command.seat_change,
         quoted_fen: 0,
+        quote: quote.quote,
     };
     if !target.json {
-        crate::output::note(&format!("order {order_id}"));
+        let price = render::yuan(quote.total_fen);
+        crate::output::note(&format!(
+            "order {order_id}\nat most {price}, until {}",
+            render::moment(quote.expires_at_ms)
+        ));
     }
     let placed = client.place_order(within_deadline(request)).await?.into_inner();
     let mut order = placed.order.ok_or(ClientError::Incomplete("order"))?;

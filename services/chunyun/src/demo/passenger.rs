@@ -131,6 +131,7 @@ impl Party {
             accept_standing: choice.free == 0 && self.wish.patient,
             accept_seat_change: true,
             quoted_fen: 0,
+            quote: String::new(),
         };
         let client = self.connection.gateway();
         let answer =

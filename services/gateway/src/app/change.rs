@@ -11,6 +11,19 @@ use crate::parse::{self, Leg, run_out};
 const TICKETS_MAX: usize = 16;
 
 impl App {
+    /// What a journey would cost, signed.
+    pub async fn quote_order(&self, request: wire::QuoteOrderRequest) -> Result<order::QuoteOrderResponse, Error> {
+        let legs = self.legs().read_all(&request.legs)?;
+        let leg = |leg: &Leg| order::QuotedLeg {
+            run: Some(run_out(leg.run)),
+            seat_class: leg.class.code().into(),
+            from_stop: leg.interval.from().into(),
+            to_stop: leg.interval.to().into(),
+        };
+        let request = order::QuoteOrderRequest { legs: legs.iter().map(leg).collect(), kinds: request.kinds };
+        Ok(self.orders().quote_order(request).await?.into_inner())
+    }
+
     /// What exchanging tickets would cost now.
     pub async fn quote_change(
         &self,

@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use super::App;
 use crate::error::Error;
-use crate::parse::{Leg, Placing, run_out};
+use crate::parse::{Leg, Legs, Placing, run_out};
 
 impl App {
     /// Places an order: holds the seats of every leg, then hands them to the order service. All or nothing.
@@ -22,27 +22,48 @@ impl App {
     pub async fn place_order(&self, identity: &Identity, request: PlaceOrderRequest) -> Result<Order, Error> {
         let content = xxhash_rust::xxh3::xxh3_64(&request.encode_to_vec());
         let placed = async {
-            let placing = Placing::read(request, &self.legs())?;
-            self.check_selling(identity, placing.channel)?;
-            let placing = Arc::new(placing);
+            let placing = match self.read_for_sale(identity, &request) {
+                Ok(placing) => Arc::new(placing),
+                Err(refusal) => return self.answered_before(identity, request, refusal).await,
+            };
             let work = || self.hold_and_open(identity, Arc::clone(&placing));
             self.fold.once(&identity.account, placing.order_id, content, work).await
         };
         placed.await.inspect_err(|error| crate::metrics::refused(reason_of(error)))
     }
 
+    /// Reads an order that may be placed now.
+    fn read_for_sale(&self, identity: &Identity, request: &PlaceOrderRequest) -> Result<Placing, Error> {
+        let placing = Placing::read(request.clone(), &self.legs())?;
+        self.check_selling(identity, placing.channel)?;
+        Ok(placing)
+    }
+
+    /// What was answered to the same order when it could be placed; else why it cannot be now.
+    async fn answered_before(
+        &self,
+        identity: &Identity,
+        request: PlaceOrderRequest,
+        refusal: Error,
+    ) -> Result<Order, Error> {
+        if !matches!(refusal, Error::SellingHours { .. } | Error::Horizon { .. }) {
+            return Err(refusal);
+        }
+        let Ok(placing) = Placing::read(request, &Legs { any_date: true, ..self.legs() }) else { return Err(refusal) };
+        let legs = placing.legs.iter().enumerate().map(|(index, leg)| held_leg(&placing, index, leg)).collect();
+        let request = OpenOrderRequest { repeat_only: true, ..open_request(identity, &placing, legs) };
+        match self.orders().open_order(request).await {
+            Ok(opened) => opened.into_inner().order.ok_or(Error::Nonsense("order service")),
+            Err(status) if is_refusal(&status) => Err(refusal),
+            Err(status) => Err(status.into()),
+        }
+    }
+
     async fn hold_and_open(&self, identity: &Identity, placing: Arc<Placing>) -> Result<Order, Error> {
         failpoints::at(Point::GatewayBeforeHold).await?;
         let legs = self.hold_all(&placing).await?;
         failpoints::at(Point::GatewayAfterHold).await?;
-        let request = OpenOrderRequest {
-            order_id: placing.order_id.to_string(),
-            account: identity.account.to_string(),
-            channel: placing.channel.code().into(),
-            legs,
-            passengers: placing.party.passengers.clone(),
-            quoted_fen: placing.quoted_fen,
-        };
+        let request = open_request(identity, &placing, legs);
         let opened = self.orders().open_order(request).await;
         failpoints::at(Point::GatewayAfterOpen).await?;
         match opened {
@@ -64,18 +85,9 @@ impl App {
         by_run.sort_by_key(|(_, leg)| leg.run);
         for (index, leg) in &by_run {
             let request = self.hold_request(placing, *index, leg);
-            let hold_id = request.hold_id.clone();
             match self.holds.hold(&leg.run, request).await {
                 Ok(answer) => {
-                    held[*index] = HeldLeg {
-                        run: Some(run_out(leg.run)),
-                        seat_class: leg.class.code().into(),
-                        from_stop: leg.interval.from().into(),
-                        to_stop: leg.interval.to().into(),
-                        places: answer.places,
-                        hold_id,
-                        ..HeldLeg::default()
-                    };
+                    held[*index] = HeldLeg { places: answer.places, ..held_leg(placing, *index, leg) };
                 }
                 Err(status) => {
                     if is_refusal(&status) && placing.legs.len() > 1 {
@@ -154,6 +166,30 @@ impl App {
                 }
             }
         }
+    }
+}
+
+fn open_request(identity: &Identity, placing: &Placing, legs: Vec<HeldLeg>) -> OpenOrderRequest {
+    OpenOrderRequest {
+        order_id: placing.order_id.to_string(),
+        account: identity.account.to_string(),
+        channel: placing.channel.code().into(),
+        legs,
+        passengers: placing.party.passengers.clone(),
+        quoted_fen: placing.quoted_fen,
+        repeat_only: false,
+        quote: placing.quote.clone(),
+    }
+}
+
+fn held_leg(placing: &Placing, index: usize, leg: &Leg) -> HeldLeg {
+    HeldLeg {
+        run: Some(run_out(leg.run)),
+        seat_class: leg.class.code().into(),
+        from_stop: leg.interval.from().into(),
+        to_stop: leg.interval.to().into(),
+        hold_id: hold_id(placing, index),
+        ..HeldLeg::default()
     }
 }
 

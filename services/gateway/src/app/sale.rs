@@ -1,11 +1,16 @@
 use std::time::Duration;
 
-use domain::{Run, ServiceDate};
+use domain::{Run, SeatClass, ServiceDate};
 use prost::Message;
-use proto::gateway::v1::{CloseSaleRequest, GetRingResponse, OpenSaleRequest, ShardShare};
+use proto::gateway::v1::{
+    CloseSaleRequest, GetRingResponse, OpenSaleRequest, ReconcileRequest, RefundRunRequest, ShardShare,
+};
 use proto::inventory::v1 as inventory;
+use proto::order::v1 as order;
+use proto::order::v1::order_operator_service_client::OrderOperatorServiceClient;
 use rpc::{CallContext, Failure};
 use timetable::TrainIndex;
+use tonic::Streaming;
 
 use super::App;
 use crate::error::Error;
@@ -100,6 +105,24 @@ impl App {
         });
         closed.await?;
         Ok(())
+    }
+
+    /// Gives the tickets of a run back; the order service tells how far it is.
+    pub async fn refund_run(&self, request: &RefundRunRequest) -> Result<Streaming<order::RefundRunResponse>, Error> {
+        let run = Some(run_out(parse::run_in("run", request.run.as_ref())?));
+        let known = u8::try_from(request.seat_class).is_ok_and(|code| SeatClass::from_code(code).is_some());
+        if request.seat_class != 0 && !known {
+            return Err(Error::field("seat_class", "expected a class, or nothing for all of them"));
+        }
+        let request = order::RefundRunRequest { run, seat_class: request.seat_class };
+        Ok(OrderOperatorServiceClient::new(self.order.clone()).refund_run(request).await?.into_inner())
+    }
+
+    /// Compares a day of the books with the provider's statement.
+    pub async fn reconcile(&self, request: ReconcileRequest) -> Result<Streaming<order::ReconcileResponse>, Error> {
+        request.date.parse::<ServiceDate>().map_err(Error::invalid("date"))?;
+        let request = order::ReconcileRequest { date: request.date };
+        Ok(OrderOperatorServiceClient::new(self.order.clone()).reconcile(request).await?.into_inner())
     }
 
     /// The ring as this gateway sees it.

@@ -5,7 +5,9 @@ use futures::stream::{BoxStream, StreamExt};
 use proto::gateway::v1::operator_service_server::OperatorService;
 use proto::gateway::v1::{
     CloseSaleRequest, CloseSaleResponse, GetRingRequest, GetRingResponse, OpenSaleRequest, OpenSaleResponse,
+    ReconcileRequest, ReconcileResponse, RefundRunRequest, RefundRunResponse,
 };
+use proto::order::v1 as order;
 use rpc::identity::Role;
 use tonic::{Request, Response, Status};
 
@@ -44,6 +46,33 @@ impl OperatorService for OperatorFace {
     async fn close_sale(&self, request: Request<CloseSaleRequest>) -> Result<Response<CloseSaleResponse>, Status> {
         self.app.close_sale(&operator(request)?).await?;
         Ok(Response::new(CloseSaleResponse {}))
+    }
+
+    type RefundRunStream = BoxStream<'static, Result<RefundRunResponse, Status>>;
+
+    async fn refund_run(&self, request: Request<RefundRunRequest>) -> Result<Response<Self::RefundRunStream>, Status> {
+        let reports = self.app.refund_run(&operator(request)?).await?;
+        let told = |report: order::RefundRunResponse| RefundRunResponse {
+            orders_done: report.orders_done,
+            orders_total: report.orders_total,
+            tickets_refunded: report.tickets_refunded,
+            refund_fen: report.refund_fen,
+            orders_ended: report.orders_ended,
+            orders_failed: report.orders_failed,
+        };
+        Ok(Response::new(reports.map(move |report| report.map(told)).boxed()))
+    }
+
+    type ReconcileStream = BoxStream<'static, Result<ReconcileResponse, Status>>;
+
+    async fn reconcile(&self, request: Request<ReconcileRequest>) -> Result<Response<Self::ReconcileStream>, Status> {
+        let lines = self.app.reconcile(operator(request)?).await?;
+        let told = |line: order::ReconcileResponse| ReconcileResponse {
+            id: line.id,
+            ours_fen: line.ours_fen,
+            theirs_fen: line.theirs_fen,
+        };
+        Ok(Response::new(lines.map(move |line| line.map(told)).boxed()))
     }
 
     async fn get_ring(&self, request: Request<GetRingRequest>) -> Result<Response<GetRingResponse>, Status> {

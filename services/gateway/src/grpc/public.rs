@@ -44,6 +44,14 @@ impl GatewayService for PublicFace {
         Ok(Response::new(FindStationsResponse { stations: found.stations }))
     }
 
+    async fn quote_order(&self, request: Request<QuoteOrderRequest>) -> Answer<QuoteOrderResponse> {
+        let (identity, request) = identified(request)?;
+        let _in_flight = self.app.admit(&identity).await?;
+        let quote = self.app.quote_order(request).await?;
+        let (expires_at_ms, total_fen) = (quote.expires_at_ms, quote.total_fen);
+        Ok(Response::new(QuoteOrderResponse { quote: quote.quote, expires_at_ms, total_fen, fares: quote.fares }))
+    }
+
     async fn place_order(&self, request: Request<PlaceOrderRequest>) -> Answer<PlaceOrderResponse> {
         let (identity, request) = identified(request)?;
         let _in_flight = self.app.admit(&identity).await?;

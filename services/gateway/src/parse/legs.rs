@@ -1,10 +1,9 @@
 use domain::{BoardingDate, Interval, Run, SeatClass, StopIndex, Time};
-use policy::Policy;
+use policy::{Policy, RailwayClock};
 use proto::gateway::v1::LegRequest;
 use timetable::{StationId, Timetable, TrainIndex};
 
 use crate::error::Error;
-use crate::sale_hours::RailwayClock;
 
 /// One train of an order, in inventory's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +29,8 @@ pub struct Legs<'a> {
     pub calendar: &'a RailwayClock,
     /// The present moment.
     pub now: Time,
+    /// Whether dates that are not on sale are read too: for orders that were placed before.
+    pub any_date: bool,
 }
 
 impl Legs<'_> {
@@ -83,7 +84,11 @@ impl Legs<'_> {
     fn check_horizon(&self, field: String, date: BoardingDate) -> Result<(), Error> {
         let (first, last) =
             self.calendar.on_sale(&self.policy.sale, self.now).map_err(Error::invalid(field.clone()))?;
-        if (first..=last).contains(&date) { Ok(()) } else { Err(Error::Horizon { field, date, first, last }) }
+        if self.any_date || (first..=last).contains(&date) {
+            Ok(())
+        } else {
+            Err(Error::Horizon { field, date, first, last })
+        }
     }
 
     /// Where the train calls at what the words mean. A station's own name or telecode means that station, also where a city

@@ -21,6 +21,8 @@ pub struct Placing {
     pub accept_seat_change: bool,
     /// The price that was shown, in fen; 0 to take what it costs.
     pub quoted_fen: i64,
+    /// The signed quote that was shown; empty for none.
+    pub quote: String,
 }
 
 impl Placing {
@@ -37,7 +39,19 @@ impl Placing {
             accept_standing: request.accept_standing,
             accept_seat_change: request.accept_seat_change,
             quoted_fen: request.quoted_fen,
+            quote: quote(request.quote)?,
         })
+    }
+}
+
+/// The longest quote: five passengers on two sleepers have a third of it.
+const QUOTE_BYTES_MAX: usize = 8_192;
+
+fn quote(quote: String) -> Result<String, Error> {
+    if quote.len() <= QUOTE_BYTES_MAX {
+        Ok(quote)
+    } else {
+        Err(Error::field("quote", format!("expected at most {QUOTE_BYTES_MAX} bytes")))
     }
 }
 

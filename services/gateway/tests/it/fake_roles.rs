@@ -62,6 +62,10 @@ impl OrderService for FakeOrders {
         self.0.in_work.fetch_sub(1, Ordering::SeqCst);
         let request = request.into_inner();
         let mut opened = self.0.opened.lock();
+        if request.repeat_only {
+            let known = opened.get(&request.order_id).ok_or_else(not_found)?;
+            return Ok(Response::new(OpenOrderResponse { order: Some(order_of(known)) }));
+        }
         if let Some(first) = opened.get(&request.order_id) {
             if *first != request {
                 return Err(Failure::request_id_reused(&request.order_id).into());
@@ -110,6 +114,12 @@ impl OrderService for FakeOrders {
         let request = request.into_inner();
         let order = self.find(&request.account, &request.order_id)?;
         Ok(Response::new(RefundTicketResponse { order: Some(order), refund_fen: 93_450, fee_fen: 200 }))
+    }
+
+    async fn quote_order(&self, request: Request<QuoteOrderRequest>) -> Result<Response<QuoteOrderResponse>, Status> {
+        let passengers = request.into_inner().kinds.len() as i64;
+        let total_fen = passengers * PRICE_FEN;
+        Ok(Response::new(QuoteOrderResponse { quote: "signed".into(), total_fen, ..QuoteOrderResponse::default() }))
     }
 
     async fn quote_change(

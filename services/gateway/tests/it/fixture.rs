@@ -139,7 +139,7 @@ impl Gateway {
     }
 
     pub fn bearer(&self, identity: &Identity) -> Bearer {
-        let token = self.issuer.issue(identity, MORNING, 86_400).unwrap();
+        let token = self.issuer.issue(identity, MORNING, 30 * 86_400).unwrap();
         Bearer(format!("Bearer {token}").parse().unwrap())
     }
 

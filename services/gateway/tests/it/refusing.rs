@@ -102,12 +102,19 @@ async fn an_unknown_station_comes_with_what_may_have_been_meant() {
 #[tokio::test]
 async fn nothing_is_sold_outside_the_selling_hours() {
     let gateway = gateway().await;
+    let placed = gateway.passenger().place_order(order(7)).await.unwrap().into_inner();
     // 02:00 on the next day.
     gateway.clock.advance_ms(16 * 3_600_000);
     let failure = Failure::from(gateway.passenger().place_order(order(1)).await.unwrap_err());
     assert_eq!((failure.code, failure.reason), (Code::FailedPrecondition, reason::SELLING_HOURS));
     // 2026-11-23 at 05:00 in Shanghai.
     assert_eq!(failure.value("opens_at_ms"), Some("1795381200000"));
+    // What was accepted is answered again, at any hour and when the date is not on sale any more.
+    assert_eq!(gateway.passenger().place_order(order(7)).await.unwrap().into_inner(), placed);
+    gateway.clock.advance_ms(20 * 86_400_000);
+    let failure = Failure::from(gateway.passenger().place_order(order(1)).await.unwrap_err());
+    assert_eq!(failure.reason, reason::PRESALE_HORIZON);
+    assert_eq!(gateway.passenger().place_order(order(7)).await.unwrap().into_inner(), placed);
 }
 
 #[tokio::test]

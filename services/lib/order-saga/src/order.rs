@@ -388,6 +388,31 @@ impl Order {
         self.tickets.iter().filter(counts).map(|ticket| ticket.fare).sum()
     }
 
+    /// The order as it stood when it was accepted, which is what a repeat of its request is answered. One that never was
+    /// stays as it is. Seats that had to be held again are told as they are now.
+    pub fn as_placed(&self) -> Self {
+        if self.pay_by.is_none() {
+            return self.clone();
+        }
+        let legs = self.changes.first().map_or(self.legs.len(), |change| usize::from(change.leg));
+        let mut placed = self.clone();
+        placed.legs.truncate(legs);
+        placed.tickets.retain(|ticket| usize::from(ticket.leg) < legs);
+        for leg in &mut placed.legs {
+            leg.seats = Seats::Opened;
+        }
+        for ticket in &mut placed.tickets {
+            let (fee, refund) = (Money::ZERO, Money::ZERO);
+            *ticket =
+                Ticket { state: TicketState::Reserved, fee, refund, seats_returned: false, changed: None, ..*ticket };
+        }
+        (placed.phase, placed.paid) = (Phase::Held, None);
+        (placed.trades, placed.refunds, placed.changes) = (Vec::new(), Vec::new(), Vec::new());
+        // One version for each hold that was opened.
+        placed.version = legs as u64;
+        placed
+    }
+
     /// The change that is under way.
     pub fn change(&self) -> Option<&TicketChange> {
         self.changes.last().filter(|_| self.phase == Phase::Changing)

@@ -60,6 +60,7 @@ impl Policy {
         within("order.passengers_max", order.passengers_max, 1..=9)?;
         within("order.legs_max", order.legs_max, 1..=2)?;
         within("order.unpaid_orders_max", order.unpaid_orders_max, 1..=100)?;
+        within("order.quote_seconds", order.quote_seconds, 1..=86_400)?;
         within("order.rush_tickets_max", order.rush_tickets_max, 1..=10_000)?;
         within("order.unpaid_cancellations_per_day_max", order.unpaid_cancellations_per_day_max, 1..=100)?;
         within("order.seatless_cancellations_as_one", order.seatless_cancellations_as_one, 1..=100)?;

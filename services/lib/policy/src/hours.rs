@@ -1,18 +1,24 @@
 //! The railway's day: which dates are on sale, and at what hours. Pure.
 
+use crate::SalePolicy;
 use domain::{BoardingDate, Invalid, Time};
 use jiff::civil::{DateTime, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
-use policy::SalePolicy;
 
 /// The railway's zone. All its rules count days and hours on this clock.
 const ZONE: &str = "Asia/Shanghai";
 
-/// The railway's calendar.
+/// The railway's calendar. Reads no clock: it says what the railway's shows at a moment.
 #[derive(Clone, Debug)]
 pub struct RailwayClock {
     zone: TimeZone,
+}
+
+impl Default for RailwayClock {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A moment or date that no calendar holds.
@@ -39,12 +45,18 @@ impl RailwayClock {
     }
 
     /// The first and the last boarding date on sale: today, and the day whose presale begins today.
+    ///
+    /// # Errors
+    /// A moment that no calendar holds.
     pub fn on_sale(&self, sale: &SalePolicy, now: Time) -> Result<(BoardingDate, BoardingDate), Invalid> {
         let today = BoardingDate::new(self.civil(now)?.date())?;
         Ok((today, today.plus_days(days(sale.presale_days))))
     }
 
     /// When sale opens for passengers who board on this date: at the first selling minute of the first presale day.
+    ///
+    /// # Errors
+    /// A moment that no calendar holds.
     pub fn opening(&self, sale: &SalePolicy, boarding: BoardingDate) -> Result<Time, Invalid> {
         let first_day = boarding.plus_days(-days(sale.presale_days)).date();
         let minute = first_day.to_datetime(jiff::civil::Time::midnight());
@@ -52,6 +64,9 @@ impl RailwayClock {
     }
 
     /// Whether tickets are sold at this moment; if not, when selling begins again.
+    ///
+    /// # Errors
+    /// A moment that no calendar holds.
     pub fn selling(&self, sale: &SalePolicy, now: Time) -> Result<Selling, Invalid> {
         let civil = self.civil(now)?;
         let minute = u32::from(civil.hour().unsigned_abs()) * 60 + u32::from(civil.minute().unsigned_abs());

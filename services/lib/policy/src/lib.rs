@@ -4,11 +4,13 @@
 //! may leave out what it does not change. Times to departure and waits carry their unit in the name.
 
 mod check;
+mod hours;
 mod sections;
 
 use serde::Deserialize;
 
 pub use check::BadPolicy;
+pub use hours::{RailwayClock, Selling};
 pub use sections::{
     ChangePolicy, DatePeriod, FarePolicy, HoldPolicy, OrderPolicy, RefundPolicy, RefundTier, SalePolicy, SeatsFreeWhen,
     WaitlistPolicy,

@@ -45,6 +45,8 @@ pub struct OrderPolicy {
     pub legs_max: u32,
     /// The most unpaid orders of an account.
     pub unpaid_orders_max: u32,
+    /// How long a quoted price holds.
+    pub quote_seconds: u32,
     /// The most untravelled tickets of an account in a rush period.
     pub rush_tickets_max: u32,
     /// Unpaid cancellations that stop an account's purchases for the day.
@@ -78,6 +80,7 @@ impl Default for OrderPolicy {
             passengers_max: 5,
             legs_max: 2,
             unpaid_orders_max: 1,
+            quote_seconds: 600,
             rush_tickets_max: 10,
             unpaid_cancellations_per_day_max: 3,
             seatless_cancellations_as_one: 5,

@@ -43,6 +43,16 @@ impl Key {
         mac.finalize().into_bytes().into()
     }
 
+    /// Whether a hash is the one [`Self::hash`] makes, compared in constant time.
+    pub(crate) fn is_hash(&self, purpose: &str, text: &[u8], hash: &[u8]) -> bool {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).expect("HMAC takes keys of any length");
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        mac.update(&(text.len() as u64).to_be_bytes());
+        mac.update(text);
+        mac.verify_slice(hash).is_ok()
+    }
+
     pub(crate) fn expose(&self) -> &[u8; 32] {
         self.0.expose_secret()
     }

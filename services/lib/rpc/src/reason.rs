@@ -92,6 +92,10 @@ reasons! {
     PRICE_CHANGED,
     /// The train-date was stopped because one of its invariants broke.
     QUARANTINED,
+    /// The quote's time is over.
+    QUOTE_EXPIRED,
+    /// The quote is not one of ours, or for something else.
+    QUOTE_INVALID,
     /// The account sends more than it may.
     RATE_LIMITED,
     /// Refunds and fees would exceed what was captured.

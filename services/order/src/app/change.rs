@@ -100,6 +100,7 @@ impl App {
     /// The change that would be recorded.
     fn draft_change(&self, order: &Order, id: ChangeId, wanted: &NewTickets) -> Result<NewChange, Error> {
         let now = self.clock.now();
+        self.check_selling(now)?;
         let old = self.chosen(order, &wanted.tickets)?;
         let train = self.train(wanted.run, wanted.interval)?;
         if train.departs_at <= now {

@@ -10,6 +10,7 @@ use timetable::{BerthLevel, TrainIndex};
 
 use super::App;
 use super::perform::passenger_context;
+use super::quote::Signed;
 use crate::error::Error;
 use crate::metrics;
 use crate::order::{EndReason, Leg, Order, Passenger, Phase, Place, Seats, Ticket, TicketState};
@@ -33,6 +34,8 @@ pub struct NewOrder {
     pub passengers: Vec<NewPassenger>,
     /// The price the client was shown, if it says so.
     pub quoted: Option<Money>,
+    /// The signed quote the client was given, if it brings one.
+    pub quote: Option<String>,
 }
 
 /// One train with its held places.
@@ -64,10 +67,15 @@ pub struct NewPassenger {
 }
 
 impl App {
-    /// Records an order and claims its holds. Repeating it answers the order as it is by then.
+    /// Records an order and claims its holds. Repeating it answers what was answered first, whatever has become of the order
+    /// and of the rules meanwhile.
     pub async fn open(&self, new: NewOrder) -> Result<Order, Error> {
         let now = self.clock.now();
-        let (order, admission) = self.draft(&new, now)?;
+        let (order, admission) = match self.draft(&new, now) {
+            Ok(drafted) => drafted,
+            // It may have been accepted when it could be: before the train left, within the selling hours, at that price.
+            Err(refusal) => return self.known(&new).await?.map(accepted).unwrap_or(Err(refusal)),
+        };
         failpoints::at(Point::OrderBeforeOpenRecorded).await?;
         let inserted = self.store.insert(&order, &admission).await;
         failpoints::at(Point::OrderAfterOpenRecorded).await?;
@@ -86,11 +94,18 @@ impl App {
             Err(error) => return Err(error.into()),
         };
         let order = if order.phase == Phase::Opening { self.drive(order).await? } else { order };
-        match order.phase {
-            Phase::Opening => Err(Error::StillOpening),
-            Phase::Closing(EndReason::SeatsLost) | Phase::Released(EndReason::SeatsLost) => Err(Error::SeatsLost),
-            _ => Ok(order),
-        }
+        accepted(order)
+    }
+
+    /// What the same request was answered before, if it was accepted. Nothing is recorded.
+    pub async fn repeat(&self, new: NewOrder) -> Result<Order, Error> {
+        self.known(&new).await?.map(accepted).unwrap_or(Err(Error::OrderNotFound))
+    }
+
+    /// The order that the same request has made.
+    async fn known(&self, new: &NewOrder) -> Result<Option<Order>, Error> {
+        let known = self.store.get(new.id).await?;
+        Ok(known.filter(|known| known.request == self.fingerprint(new)))
     }
 
     /// The order that would be recorded, and what it must pass.
@@ -105,6 +120,10 @@ impl App {
         if let Some(leg) = legs.iter().find(|leg| leg.departs_at <= now) {
             return Err(Error::Departed { departed_at: leg.departs_at });
         }
+        // An offer that the line was given is taken at any hour: it was asked for before.
+        if new.legs.iter().any(|leg| leg.opened.is_none()) {
+            self.check_selling(now)?;
+        }
         if legs.windows(2).any(|pair| pair[0].arrives_at > pair[1].departs_at) {
             return Err(Error::LegsOverlap);
         }
@@ -112,10 +131,11 @@ impl App {
             new.passengers.iter().map(|it| Member { document: &it.document, kind: it.kind }).collect();
         check_party(&self.policy, &members, trains[0].boards_on)?;
 
+        let quote = new.quote.as_deref().map(|token| self.read_quote(token, new, now)).transpose()?;
         let mut tickets = Vec::with_capacity(legs.len() * new.passengers.len());
         for (leg, (wanted, train)) in new.legs.iter().zip(&trains).enumerate() {
             for (passenger, it) in new.passengers.iter().enumerate() {
-                tickets.push(self.draft_ticket(leg, passenger, wanted, it.kind, train)?);
+                tickets.push(self.draft_ticket((leg, passenger), wanted, it.kind, train, quote.as_ref())?);
             }
         }
         let total: Money = tickets.iter().map(|ticket| ticket.fare).sum();
@@ -203,16 +223,20 @@ impl App {
 
     fn draft_ticket(
         &self,
-        leg: usize,
-        passenger: usize,
+        (leg, passenger): (usize, usize),
         wanted: &NewLeg,
         kind: PassengerKind,
         train: &TrainOf,
+        quote: Option<&Signed>,
     ) -> Result<Ticket, Error> {
         let place = wanted.places.iter().find(|place| usize::from(place.passenger) == passenger);
         let place = place.ok_or(Error::NoPlace { leg, passenger })?;
         let what = (wanted.class, wanted.interval);
-        let fare = self.fare(wanted.run, train, what, berth_of(place), (passenger, kind))?;
+        let berth = berth_of(place);
+        let fare = match quote {
+            Some(quote) => quote.fare(leg, passenger, berth).ok_or(Error::QuoteInvalid)?,
+            None => self.fare(wanted.run, train, what, berth, (passenger, kind))?,
+        };
         let student = kind == PassengerKind::Student;
         Ok(Ticket {
             leg: leg as u8,
@@ -254,6 +278,15 @@ impl App {
         }
         parts.push(new.quoted.map_or(0, Money::as_fen).to_be_bytes().into());
         self.vault.fingerprint(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+}
+
+/// What accepting an order is answered with: the order as it stood then.
+fn accepted(order: Order) -> Result<Order, Error> {
+    match order.phase {
+        Phase::Opening => Err(Error::StillOpening),
+        Phase::Closing(EndReason::SeatsLost) | Phase::Released(EndReason::SeatsLost) => Err(Error::SeatsLost),
+        _ => Ok(order.as_placed()),
     }
 }
 

@@ -8,7 +8,7 @@ use futures::stream::iter;
 
 use super::App;
 use crate::error::Error;
-use crate::order::{Order, Phase, TicketState};
+use crate::order::{ChangeStage, Order, Phase, TicketState};
 use crate::state::Event;
 
 /// Orders read at once, and told of in one step.
@@ -101,7 +101,10 @@ impl App {
             self.drive(order).await?;
             return Ok(Done { ended: true, ..Done::default() });
         }
-        if order.phase == Phase::Captured {
+        if order.change().is_some_and(|change| change.stage == ChangeStage::Unpaid) {
+            order = self.apply(order, Event::Withdraw).await?;
+        }
+        if matches!(order.phase, Phase::Captured | Phase::Changing) {
             order = self.drive(order).await?;
         }
         let mut done = Done::default();

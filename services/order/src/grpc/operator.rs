@@ -6,6 +6,7 @@ use futures::Stream;
 use futures::stream::unfold;
 use proto::order::v1 as wire;
 use proto::order::v1::order_operator_service_server::OrderOperatorService;
+use proto::payment::v1 as payment;
 use rpc::Failure;
 use tonic::{Request, Response, Status};
 
@@ -42,6 +43,23 @@ impl OrderOperatorService for Face {
         let reports = futures::StreamExt::chain(futures::stream::iter([Ok(first)]), later);
         Ok(Response::new(Box::pin(reports)))
     }
+
+    type ReconcileStream = Pin<Box<dyn Stream<Item = Result<wire::ReconcileResponse, Status>> + Send>>;
+
+    /// Payment answers to order alone, so operators ask it through here.
+    async fn reconcile(
+        &self,
+        request: Request<wire::ReconcileRequest>,
+    ) -> Result<Response<Self::ReconcileStream>, Status> {
+        let request = payment::ReconcileRequest { date: request.into_inner().date };
+        let lines = self.app.payment.clone().reconcile(request).await?.into_inner();
+        let lines = futures::StreamExt::map(lines, |line| line.map(difference));
+        Ok(Response::new(Box::pin(lines)))
+    }
+}
+
+fn difference(it: payment::ReconcileResponse) -> wire::ReconcileResponse {
+    wire::ReconcileResponse { id: it.id, ours_fen: it.ours_fen, theirs_fen: it.theirs_fen }
 }
 
 fn write(report: WithdrawalReport) -> wire::RefundRunResponse {

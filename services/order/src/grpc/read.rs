@@ -8,7 +8,7 @@ use proto::order::v1 as wire;
 use rpc::Failure;
 use tonic::Status;
 
-use crate::app::{NewLeg, NewOrder, NewPassenger, NewTickets};
+use crate::app::{NewLeg, NewOrder, NewPassenger, NewQuote, NewTickets};
 use crate::convert::{class_in, interval_in, place_in, run_in};
 use crate::store::PageEnd;
 
@@ -79,6 +79,35 @@ pub(super) fn payment_token(token: String) -> Result<String, Status> {
     }
 }
 
+pub(super) fn new_quote(request: &wire::QuoteOrderRequest) -> Result<NewQuote, Status> {
+    let leg = |(position, leg): (usize, &wire::QuotedLeg)| {
+        let at = |name: &str| format!("legs[{position}].{name}");
+        let run = leg.run.as_ref().ok_or_else(|| wrong(at("run"), "a run"))?;
+        Ok((
+            run_in(run).map_err(|invalid| field(at("run"), &invalid))?,
+            class_in(leg.seat_class).ok_or_else(|| wrong(at("seat_class"), "a class"))?,
+            interval_in(leg.from_stop, leg.to_stop).map_err(|invalid| field(at("to_stop"), &invalid))?,
+        ))
+    };
+    let kind = |(position, code): (usize, &i32)| {
+        kind_in(*code).ok_or_else(|| wrong(format!("kinds[{position}]"), "a type of ticket"))
+    };
+    Ok(NewQuote {
+        legs: request.legs.iter().enumerate().map(leg).collect::<Result<_, Status>>()?,
+        kinds: request.kinds.iter().enumerate().map(kind).collect::<Result<_, _>>()?,
+    })
+}
+
+fn kind_in(code: i32) -> Option<PassengerKind> {
+    match code {
+        0 => Some(PassengerKind::Adult),
+        code => u8::try_from(code).ok().and_then(PassengerKind::from_code),
+    }
+}
+
+/// The longest quote: five passengers on two sleepers have a third of it.
+const QUOTE_BYTES_MAX: usize = 8_192;
+
 pub(super) fn new_order(request: &wire::OpenOrderRequest) -> Result<NewOrder, Status> {
     let channel = match request.channel {
         0 => Some(Channel::Online),
@@ -87,6 +116,9 @@ pub(super) fn new_order(request: &wire::OpenOrderRequest) -> Result<NewOrder, St
     if request.quoted_fen < 0 {
         return Err(wrong("quoted_fen", "0 or more"));
     }
+    if request.quote.len() > QUOTE_BYTES_MAX {
+        return Err(wrong("quote", "at most 8192 bytes"));
+    }
     Ok(NewOrder {
         id: order_id(&request.order_id)?,
         account: account(&request.account)?,
@@ -94,6 +126,7 @@ pub(super) fn new_order(request: &wire::OpenOrderRequest) -> Result<NewOrder, St
         legs: request.legs.iter().enumerate().map(leg).collect::<Result<_, _>>()?,
         passengers: request.passengers.iter().enumerate().map(passenger).collect::<Result<_, _>>()?,
         quoted: (request.quoted_fen > 0).then(|| Money::fen(request.quoted_fen)),
+        quote: (!request.quote.is_empty()).then(|| request.quote.clone()),
     })
 }
 
@@ -114,10 +147,7 @@ fn leg((position, leg): (usize, &wire::HeldLeg)) -> Result<NewLeg, Status> {
 
 fn passenger((position, passenger): (usize, &common::Passenger)) -> Result<NewPassenger, Status> {
     let at = |name: &str| format!("passengers[{position}].{name}");
-    let kind = match passenger.kind {
-        0 => Some(PassengerKind::Adult),
-        code => u8::try_from(code).ok().and_then(PassengerKind::from_code),
-    };
+    let kind = kind_in(passenger.kind);
     let document_kind = u8::try_from(passenger.document_kind).ok().and_then(DocumentKind::from_code);
     let document_kind = document_kind.ok_or_else(|| wrong(at("document_kind"), "a kind of document"))?;
     Ok(NewPassenger {

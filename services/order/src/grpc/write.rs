@@ -5,7 +5,7 @@ use privacy::DocumentVault;
 use proto::order::v1 as wire;
 use timetable::Timetable;
 
-use crate::app::{Quoted, passenger_context};
+use crate::app::{Quote, Quoted, letter, passenger_context};
 use crate::convert::{place_out, run_out};
 use crate::order::{ChangeStage, Leg, Order, Phase, Swap, SwapPrice, Ticket, TicketChange, TicketState};
 
@@ -107,6 +107,22 @@ fn exchanged(order: &Order, ticket: &Ticket, sides: fn(&Swap) -> (u8, u8)) -> St
         if same { order.tickets.get(usize::from(other)) } else { None }
     });
     other.map_or_else(String::new, |other| order.ticket_id(other))
+}
+
+/// A quote.
+pub(super) fn quote(quote: Quote) -> wire::QuoteOrderResponse {
+    let fare = |(leg, passenger, berth, fare): (usize, usize, _, Money)| wire::QuotedFare {
+        leg: leg as u32,
+        passenger: passenger as u32,
+        berth: letter(berth),
+        fare_fen: fare.as_fen(),
+    };
+    wire::QuoteOrderResponse {
+        quote: quote.token,
+        expires_at_ms: quote.expires_at.millis(),
+        total_fen: quote.total.as_fen(),
+        fares: quote.fares.into_iter().map(fare).collect(),
+    }
 }
 
 /// One exchange of tickets.

@@ -57,6 +57,37 @@ async fn placing_again_answers_the_same_and_another_order_under_the_id_is_refuse
 }
 
 #[tokio::test]
+async fn nothing_is_sold_at_night_but_what_was_sold_is_answered_again_and_refunded() {
+    let world = World::by(sqlite().await, policy::Policy::default()).await;
+    // 2026-12-01, a Tuesday, 00:00: Monday's hours last until 01:00.
+    let placed = world.place(id(1)).await.unwrap();
+    world.pay(id(1), "sandbox-ok").await.unwrap();
+    assert_eq!(world.place(id(1)).await.unwrap(), placed, "the original answer, although it is paid by now");
+    world.clock.advance_ms(HOUR);
+    let mut other = request(&world, id(2));
+    other.account = "wang-wu".into();
+    other.passengers = vec![passenger("王五", "110101199003070038"), passenger("赵六", "110101199003070054")];
+    let failure = world.open(other.clone()).await.unwrap_err();
+    assert_eq!((failure.code, failure.reason), (tonic::Code::FailedPrecondition, reason::SELLING_HOURS));
+    // 05:00 of that day.
+    assert_eq!(failure.value("opens_at_ms"), Some(&*NOW.plus_millis(5 * HOUR).millis().to_string()));
+    assert_eq!(world.place(id(1)).await.unwrap(), placed);
+    let asked = wire::OpenOrderRequest { repeat_only: true, ..request(&world, id(1)) };
+    assert_eq!(world.open(asked).await.unwrap(), placed);
+    let never = wire::OpenOrderRequest { repeat_only: true, ..other.clone() };
+    assert_eq!(world.open(never).await.unwrap_err().reason, reason::ORDER_NOT_FOUND);
+    world.refund(id(1), "0-0").await.unwrap();
+    world.clock.advance_ms(4 * HOUR - 1);
+    assert_eq!(world.open(other.clone()).await.unwrap_err().reason, reason::SELLING_HOURS);
+    world.clock.advance_ms(1);
+    world.open(other).await.unwrap();
+    // The train has left: the answer is the same.
+    world.clock.set(DEPARTURE.plus_millis(6 * HOUR));
+    assert_eq!(world.place(id(1)).await.unwrap(), placed);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn an_order_belongs_to_its_account() {
     let world = World::new().await;
     world.ticketed(id(1)).await;

@@ -320,6 +320,7 @@ not_asked! {
     pay_order(PayOrderRequest) -> PayOrderResponse;
     cancel_order(CancelOrderRequest) -> CancelOrderResponse;
     refund_ticket(RefundTicketRequest) -> RefundTicketResponse;
+    quote_order(QuoteOrderRequest) -> QuoteOrderResponse;
     quote_change(QuoteChangeRequest) -> QuoteChangeResponse;
     change_tickets(ChangeTicketsRequest) -> ChangeTicketsResponse;
 }

@@ -222,6 +222,8 @@ impl App {
             legs: vec![leg],
             passengers: travellers.iter().map(convert::traveller_out).collect(),
             quoted_fen: 0,
+            repeat_only: false,
+            quote: String::new(),
         };
         let mut orders = self.orders.clone();
         self.within(async { orders.open_order(request).await }).await?;

@@ -249,6 +249,7 @@ orders! {
     pay_order(PayOrderRequest) -> PayOrderResponse;
     cancel_order(CancelOrderRequest) -> CancelOrderResponse;
     refund_ticket(RefundTicketRequest) -> RefundTicketResponse;
+    quote_order(QuoteOrderRequest) -> QuoteOrderResponse;
     quote_change(QuoteChangeRequest) -> QuoteChangeResponse;
     change_tickets(ChangeTicketsRequest) -> ChangeTicketsResponse;
     note_trade(NoteTradeRequest) -> NoteTradeResponse;
