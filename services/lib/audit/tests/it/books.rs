@@ -1,6 +1,6 @@
 //! What is broken between journal, orders, payment and provider is found, on both engines.
 
-use audit::Invariant::{I1, I2, I3, I8};
+use audit::Invariant::{I1, I2, I3, I5, I8};
 use audit::{Invariant, Sources};
 
 use crate::events::{HARD_LIMIT, START};
@@ -68,11 +68,13 @@ async fn each_planted_fault_is_found_and_nothing_else() {
     let unknown_refund = "UPDATE orders SET body = replace(body, '-r\"', '-s\"')";
     let stuck = format!("UPDATE orders SET phase = 'captured' WHERE order_id = {ONE}");
     let forgotten = format!("UPDATE orders SET due_at_ms = 1 WHERE order_id = {ONE}");
+    let elsewhere = format!("UPDATE orders SET body = replace(body, '\"to\":2', '\"to\":1') WHERE order_id = {ONE}");
     let one_trade = "trade_id LIKE '%0001-0'";
     let unlocked = "DROP TRIGGER ledger_posting_unchanged; DROP TRIGGER ledger_posting_kept;";
     let cases: Vec<(In, String, &[Invariant], &str)> = vec![
         (In::Order, no_hold, &[I1], "has no seat"),
         (In::Order, unsold, &[I1], "has no seat"),
+        (In::Order, elsewhere, &[I5], "was accepted from stop 0 to 2, the order says 0 to 1"),
         (In::Order, stuck, &[I3], "nobody looks after it"),
         (In::Order, forgotten, &[I3], "was to be looked after"),
         (In::Order, format!("UPDATE tickets SET fare_fen = 9999 WHERE order_id = {ONE}"), &[I2], "live tickets"),

@@ -214,8 +214,10 @@ impl Fleet {
         let (bytes, text) = self.order_literals(number);
         let [captured, tickets, fees, refunded, refunding] = sums;
         let run = "G1@2026-12-13";
+        // As the healthy journal has it: order 3 leaves the train at the middle stop.
+        let to = if number == 3 { 1 } else { 2 };
         let leg = format!(
-            r#"{{"run":"{run}","class":"second","from":0,"to":2,"hold":"{text}/0","seats":"confirmed","departs_at_ms":1,"arrives_at_ms":2,"places":[]}}"#
+            r#"{{"run":"{run}","class":"second","from":0,"to":{to},"hold":"{text}/0","seats":"confirmed","departs_at_ms":1,"arrives_at_ms":2,"places":[]}}"#
         );
         let body = format!(r#"{{"legs":[{leg}],"trades":{trades},"refunds":{refunds}}}"#).replace("ORDER", &text);
         self.order
