@@ -27,6 +27,9 @@ use crate::ownership::Ownership;
 
 pub use answer::board as board_to_wire;
 
+/// The most that an answer is early, so that it reaches its caller before the caller gives up.
+const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(50);
+
 /// The inventory service of one shard.
 #[derive(Clone, Debug)]
 pub struct Face {
@@ -65,7 +68,7 @@ impl Face {
     async fn submit(&self, run: Run, command: Command) -> Result<Decision, Error> {
         let context = CallContext::current();
         let trace = context.trace.map(TraceContext::bytes);
-        let timeout = context.remaining().unwrap_or(self.bounds.timeout_default);
+        let timeout = context.remaining().map_or(self.bounds.timeout_default, answered_in_time);
         Ok(self.engine.submit(run, trace, command, timeout).await?)
     }
 
@@ -80,7 +83,7 @@ impl Face {
         run: Run,
         look: impl FnOnce(&TrainDate) -> T + Send + 'static,
     ) -> Result<Viewed<T>, Error> {
-        let timeout = CallContext::current().remaining().unwrap_or(self.bounds.timeout_default);
+        let timeout = CallContext::current().remaining().map_or(self.bounds.timeout_default, answered_in_time);
         Ok(self.engine.read(run, timeout, look).await?)
     }
 
@@ -153,6 +156,11 @@ impl Face {
         }
         Ok(GetBoardResponse { board: Some(answer::board(run, &value, epoch.0, version.0, time.millis())) })
     }
+}
+
+/// How long the engine may keep a request of a caller who waits so long: "try again" is of use only while somebody hears it.
+pub(crate) fn answered_in_time(remaining: Duration) -> Duration {
+    remaining - (remaining / 8).min(ANSWER_MARGIN_MAX)
 }
 
 #[tonic::async_trait]

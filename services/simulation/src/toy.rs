@@ -275,7 +275,8 @@ impl<D: ToyRules> Aggregate for Toy<D> {
         Execution::Accepted(answer)
     }
 
-    fn advance(&mut self, to: Time, records: &mut Vec<u8>) {
+    fn advance(&mut self, context: Context, records: &mut Vec<u8>) {
+        let to = context.time;
         let mut changes = Vec::new();
         let lapsed: Vec<u64> =
             self.holds.iter().filter(|(_, hold)| self.due(hold) && hold.until <= to).map(|(id, _)| *id).collect();

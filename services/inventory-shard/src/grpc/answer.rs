@@ -15,8 +15,8 @@ pub fn run(run: Run) -> common::Run {
 }
 
 /// A hold that stands.
-pub fn held(held: &Held, version: u64) -> wire::HoldResponse {
-    wire::HoldResponse { places: places(&held.parts), open_by_ms: held.open_by.millis(), version }
+pub fn held(held: &Held) -> wire::HoldResponse {
+    wire::HoldResponse { places: places(&held.parts), open_by_ms: held.open_by.millis(), version: held.version }
 }
 
 /// Places as printed on tickets.

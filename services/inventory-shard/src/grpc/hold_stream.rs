@@ -13,7 +13,7 @@ use rpc::{Failure, encode_status};
 use tonic::{Status, Streaming};
 
 use crate::error::Error;
-use crate::grpc::{answer, command};
+use crate::grpc::{answer, answered_in_time, command};
 use crate::ownership::Ownership;
 
 /// The most holds in one message.
@@ -106,7 +106,7 @@ impl HoldStream {
         self.ownership.check(run)?;
         let timeout = match item.timeout_ms {
             0 => self.timeout_default,
-            millis => Duration::from_millis(millis.into()).min(self.timeout_default),
+            millis => answered_in_time(Duration::from_millis(millis.into()).min(self.timeout_default)),
         };
         let trace = item.traceparent.parse().ok().map(TraceContext::bytes);
         Ok(Submission { correlation: item.correlation, run, command: command?, trace, timeout })
@@ -126,9 +126,8 @@ impl HoldStream {
 
 /// The answer to a hold or a release that was decided.
 fn outcome(decision: Decision) -> Result<Outcome, Error> {
-    let version = decision.version.0;
     match decision.answer()? {
-        Answer::Held(held) => Ok(Outcome::Held(answer::held(&held, version))),
+        Answer::Held(held) => Ok(Outcome::Held(answer::held(&held))),
         Answer::Released => Ok(Outcome::Released(ReleaseResponse {})),
         other => unreachable!("a hold or a release is answered by {other:?}"),
     }
@@ -139,9 +138,8 @@ fn outcome(decision: Decision) -> Result<Outcome, Error> {
 /// # Errors
 /// The refusal.
 pub fn held(decision: Decision) -> Result<HoldResponse, Error> {
-    let version = decision.version.0;
     match decision.answer()? {
-        Answer::Held(held) => Ok(answer::held(&held, version)),
+        Answer::Held(held) => Ok(answer::held(&held)),
         other => unreachable!("a hold is answered by {other:?}"),
     }
 }

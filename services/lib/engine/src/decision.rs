@@ -9,7 +9,8 @@ pub struct Decision {
     pub outcome: Outcome,
     /// The owner's epoch.
     pub epoch: Epoch,
-    /// The slot's journal version it rests on, durable. A new acceptance is in exactly this one.
+    /// The slot's journal version it rests on, durable. A new acceptance is in exactly this one; a repeated one rests on
+    /// whatever came since, and the version that an answer shows is part of the answer.
     pub version: Version,
     /// The database's time it rests on.
     pub time: Time,

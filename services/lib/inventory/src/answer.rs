@@ -72,6 +72,8 @@ pub enum Answer {
 pub struct Held {
     /// Until when an order must claim the hold.
     pub open_by: Time,
+    /// The journal version that holds it.
+    pub version: u64,
     /// The places, in order of passenger and then of boarding.
     pub parts: AssignedParts,
 }

@@ -54,6 +54,7 @@ impl Sale {
             Event::Held { hold, open_by, parts } => self.add_hold(Hold {
                 id: *hold,
                 payload_hash: meta.payload_hash,
+                version: meta.version,
                 stage: HoldStage::Held,
                 confirmed: false,
                 open_by: *open_by,
@@ -135,6 +136,7 @@ impl Sale {
                 self.add_hold(Hold {
                     id: id.hold(),
                     payload_hash,
+                    version: meta.version,
                     stage: HoldStage::Offered,
                     confirmed: false,
                     open_by: *offer_by,
@@ -266,6 +268,7 @@ impl Sale {
         let hold = Hold {
             id: new,
             payload_hash: meta.payload_hash,
+            version: meta.version,
             stage: before.stage,
             confirmed: before.confirmed,
             open_by: before.open_by,

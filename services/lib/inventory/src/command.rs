@@ -228,12 +228,19 @@ pub struct CommandMeta {
     pub channel: Option<Channel>,
     /// The database's time as the owner knows it. Deadlines count from it; it does not move time.
     pub at: Time,
+    /// The journal version of the batch that holds the record. Not written in it: it is where the record stands.
+    pub version: u64,
 }
 
 impl CommandMeta {
-    /// What is recorded about `command`, decided at `at`.
+    /// What is recorded about `command`, decided at `at`, outside any journal.
     pub fn of(command: &Command, at: Time) -> Self {
-        Self { id: command.id(), payload_hash: command.payload_hash(), channel: command.channel(), at }
+        Self { id: command.id(), payload_hash: command.payload_hash(), channel: command.channel(), at, version: 0 }
+    }
+
+    /// The same in the batch of a journal version.
+    pub const fn in_version(self, version: u64) -> Self {
+        Self { version, ..self }
     }
 }
 

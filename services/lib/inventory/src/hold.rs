@@ -88,6 +88,8 @@ pub struct HoldView {
 pub(crate) struct Hold {
     pub id: HoldId,
     pub payload_hash: u64,
+    /// The journal version of the batch that made it: part of the answer that a repeat gets again.
+    pub version: u64,
     pub stage: HoldStage,
     /// Whether it ever became tickets.
     pub confirmed: bool,

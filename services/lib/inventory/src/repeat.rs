@@ -80,7 +80,7 @@ impl TrainDate {
 
     fn held(&self, id: HoldId) -> Held {
         let hold = self.known_hold(id);
-        Held { open_by: hold.open_by, parts: self.on_sale().assigned(&hold.parts) }
+        Held { open_by: hold.open_by, version: hold.version, parts: self.on_sale().assigned(&hold.parts) }
     }
 
     fn known_hold(&self, id: HoldId) -> &Hold {

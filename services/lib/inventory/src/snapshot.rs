@@ -14,7 +14,7 @@ use crate::sale::{Sale, Timer};
 use crate::train_date::TrainDate;
 
 /// Version of the format; counts up with every change of it.
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 
 /// Format version and XXH3 of the rest, little-endian.
 const HEADER: usize = 2 + 8;
@@ -142,6 +142,8 @@ struct StoredHold {
     parts: Vec<u8>,
     #[prost(fixed64, tag = "9")]
     refunded: u64,
+    #[prost(uint64, tag = "10")]
+    version: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -214,6 +216,7 @@ impl StoredHold {
             hard_limit_ms: hold.payment.map_or(0, |payment| payment.hard_limit.millis()),
             parts: encoding::parts_bytes(&hold.parts),
             refunded: hold.refunded,
+            version: hold.version,
         }
     }
 
@@ -231,6 +234,7 @@ impl StoredHold {
             payment,
             parts: encoding::parts_from_bytes(&self.parts).map_err(damaged)?,
             refunded: self.refunded,
+            version: self.version,
         })
     }
 }

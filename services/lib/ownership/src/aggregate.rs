@@ -29,8 +29,8 @@ pub trait Aggregate: Sized {
     /// or repeated one does neither.
     fn execute(&mut self, context: Context, command: &Self::Command, records: &mut Vec<u8>) -> Execution<Self>;
 
-    /// Moves time to `to` and appends what that caused as one record.
-    fn advance(&mut self, to: Time, records: &mut Vec<u8>);
+    /// Moves time to the context's and appends what that caused as one record.
+    fn advance(&mut self, context: Context, records: &mut Vec<u8>);
 
     /// When [`Self::advance`] has something to do next.
     fn next_timer(&self) -> Option<Time>;

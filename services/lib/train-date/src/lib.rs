@@ -53,13 +53,13 @@ pub fn priority(command: &Command) -> Priority {
 impl OwnedTrainDate {
     fn decide(
         &mut self,
-        at: Time,
+        context: Context,
         command: &Command,
         trace: Option<&[u8; 24]>,
         records: &mut Vec<u8>,
     ) -> Execution<Self> {
         self.events.clear();
-        let meta = CommandMeta::of(command, at);
+        let meta = CommandMeta::of(command, context.time).in_version(context.version.0);
         match self.train_date.execute(&meta, command, &mut self.events) {
             // What is already so needs no record.
             Ok(executed) if executed.repeated || self.events.is_empty() => Execution::Repeated(executed.answer),
@@ -94,11 +94,11 @@ impl Aggregate for OwnedTrainDate {
     }
 
     fn execute(&mut self, context: Context, command: &TracedCommand, records: &mut Vec<u8>) -> Execution<Self> {
-        self.decide(context.time, &command.command, command.trace.as_ref(), records)
+        self.decide(context, &command.command, command.trace.as_ref(), records)
     }
 
-    fn advance(&mut self, to: Time, records: &mut Vec<u8>) {
-        self.decide(to, &Command::Advance { to }, None, records);
+    fn advance(&mut self, context: Context, records: &mut Vec<u8>) {
+        self.decide(context, &Command::Advance { to: context.time }, None, records);
     }
 
     fn next_timer(&self) -> Option<Time> {
@@ -108,8 +108,9 @@ impl Aggregate for OwnedTrainDate {
     fn replay(&mut self, version: Version, payload: &[u8]) -> Result<(), Damaged> {
         let run = self.train_date.run();
         let damaged = |error: &dyn std::fmt::Display| Damaged(format!("{run} at version {version}: {error}"));
-        for record in decode_batch(payload).map_err(|error| damaged(&error))? {
+        for mut record in decode_batch(payload).map_err(|error| damaged(&error))? {
             if record.run == run {
+                record.meta.version = version.0;
                 self.train_date.replay(&record).map_err(|broken| damaged(&broken))?;
             }
         }

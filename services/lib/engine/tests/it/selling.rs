@@ -25,6 +25,7 @@ async fn holds_and_request_ids_survive_a_restart(backend: &Backend) {
     let first = submit(&engine.handle(), train, hold(1)).await.unwrap();
     let Outcome::Accepted(answer) = first.outcome.clone() else { panic!("{first:?}") };
     assert_eq!(free_seats(&engine.handle(), train).await, 1);
+    submit(&engine.handle(), train, Command::OpenHold { hold: hold_id(1) }).await.unwrap().answer().unwrap();
     // As a crash would: no drain, no snapshot.
     engine.stop().await;
     journal.close().await;
@@ -33,8 +34,10 @@ async fn holds_and_request_ids_survive_a_restart(backend: &Backend) {
     let handle = engine.handle();
     assert_eq!(free_seats(&handle, train).await, 1);
     let again = submit(&handle, train, hold(1)).await.unwrap();
-    assert_eq!(again.outcome, Outcome::Repeated(answer), "the same id, the same answer");
-    assert!(again.epoch > first.epoch);
+    let Answer::Held(held) = &answer else { panic!("{answer:?}") };
+    assert_eq!(held.version, first.version.0, "the version that holds it");
+    assert_eq!(again.outcome, Outcome::Repeated(answer), "the same id, the same answer, its version too");
+    assert!(again.epoch > first.epoch && again.version > first.version);
     let Command::Hold(mut other) = hold(1) else { unreachable!() };
     other.interval = domain::Interval::new(0, 2).unwrap();
     let other = submit(&handle, train, Command::Hold(other)).await.unwrap();

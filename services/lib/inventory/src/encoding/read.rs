@@ -17,6 +17,7 @@ pub(super) fn record(record: &v1::Record) -> Read<Record> {
         payload_hash: record.payload_hash,
         channel: channel_or_none(record.channel, "Record.channel")?,
         at: Time::from_millis(record.decided_at_ms),
+        version: 0,
     };
     let trace = match record.trace_context.len() {
         0 => None,

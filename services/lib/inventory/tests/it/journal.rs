@@ -150,7 +150,7 @@ fn damaged_snapshots_are_discarded() {
     }
     let mut newer = snapshot;
     newer[0] += 1;
-    assert_eq!(TrainDate::restore(run(), &newer).unwrap_err(), SnapshotError::Version { found: 2 });
+    assert_eq!(TrainDate::restore(run(), &newer).unwrap_err(), SnapshotError::Version { found: 3 });
 }
 
 /// 11,000 trains on 15 dates on one machine.

@@ -136,13 +136,14 @@ impl<A: Aggregate, R> Slot<A, R> {
 
     /// Records that time has passed, where that means something to the run.
     pub(super) fn advance_if_due<P: Protocol>(&mut self, run: Run, shared: &mut Shared<A, R>) -> Result<(), Broken> {
+        let context = Context { time: shared.time, version: self.open_version() };
         let Some(Entry::Live(live)) = self.runs.get_mut(&run) else { return Ok(()) };
-        if live.next_timer.is_none_or(|at| at > shared.time) {
+        if live.next_timer.is_none_or(|at| at > context.time) {
             return Ok(());
         }
-        let (written, payload, time) = (self.open.payload.len(), &mut self.open.payload, shared.time);
+        let (written, payload, time) = (self.open.payload.len(), &mut self.open.payload, context.time);
         let advanced = guarded(|| {
-            live.aggregate.advance(time, payload);
+            live.aggregate.advance(context, payload);
             if P::QUARANTINE {
                 live.check(shared.limits.check_every_records)?;
             }
