@@ -1,6 +1,6 @@
 //! The streams of the journal: chain, versions, and every record in order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::TryStreamExt;
 use journal_encoding::v1;
@@ -36,6 +36,8 @@ pub struct Seats {
     pub runs: Vec<String>,
     /// Confirmed holds in order of owner and leg.
     pub confirmed: Vec<ConfirmedHold>,
+    /// Runs of which a beginning is purged: who has a seat on them is not known here.
+    pub not_followed: BTreeSet<String>,
 }
 
 /// Follows journals.
@@ -105,13 +107,17 @@ impl JournalAudit {
     async fn read_slot(&mut self, database: &Database, head: &Head, report: &mut Report) -> Result<(), AuditError> {
         const BATCHES: &str = "SELECT version, epoch, batch_id, previous_id, chain, payload \
                                FROM slot_batch WHERE slot = $1 ORDER BY version";
-        const PURGED: &str = "SELECT version, chain FROM checkpoint WHERE slot = $1 AND purged ORDER BY version";
+        const PURGED: &str =
+            "SELECT version, chain, snapshots FROM checkpoint WHERE slot = $1 AND purged ORDER BY version";
         let slot = head.slot;
         let mut link = Link { version: 0, epoch: 0, batch_id: Some([0; 16]), chain: [0; 32] };
         let mut purged = false;
         if let Some(row) = database.rows(PURGED, &[slot]).await?.last() {
             link = Link { version: row.int(0)?, batch_id: None, chain: row.array(1)?, ..link };
             purged = true;
+            // A line for each run with purged batches, its name first.
+            let runs = row.text(2)?.lines().filter_map(|line| line.split(' ').next());
+            self.seats.not_followed.extend(runs.map(str::to_owned));
         }
         let mut runs = HashMap::new();
         let mut batches = database.stream(BATCHES, &[slot]);
@@ -170,7 +176,7 @@ impl JournalAudit {
     fn end_of_slot(&mut self, runs: HashMap<RunName, RunAudit>, report: &mut Report) {
         for (name, run) in runs {
             if !run.is_followed() {
-                report.counts.runs_not_followed += 1;
+                self.seats.not_followed.insert(name.to_string());
                 continue;
             }
             report.counts.runs += 1;
@@ -196,6 +202,7 @@ impl JournalAudit {
             let what = format!("hold {hold} is open past its deadline of {deadline} ms");
             report.found(Invariant::I3, &self.seats.runs[run as usize], what);
         }
+        report.counts.runs_not_followed = self.seats.not_followed.len() as u64;
         self.seats.confirmed.sort_unstable_by_key(|hold| (hold.owner, hold.leg));
         self.seats
     }

@@ -91,6 +91,8 @@ pub struct Counts {
     pub orders: u64,
     /// Tickets of orders.
     pub tickets: u64,
+    /// Issued tickets of runs that could not be followed: their seats were not checked.
+    pub tickets_not_followed: u64,
     /// Trades of payment.
     pub trades: u64,
     /// Refunds of payment.
@@ -103,7 +105,7 @@ pub struct Counts {
 
 impl Counts {
     /// Names and numbers, in the order in which they are shown.
-    pub fn named(&self) -> [(&'static str, u64); 15] {
+    pub fn named(&self) -> [(&'static str, u64); 16] {
         [
             ("slots", self.slots),
             ("batches", self.batches),
@@ -116,6 +118,7 @@ impl Counts {
             ("offers", self.offers),
             ("orders", self.orders),
             ("tickets", self.tickets),
+            ("tickets not followed", self.tickets_not_followed),
             ("trades", self.trades),
             ("refunds", self.refunds),
             ("postings", self.postings),

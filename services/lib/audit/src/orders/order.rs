@@ -235,6 +235,10 @@ impl Order {
     pub fn check_seats(&self, seats: &Seats, confirmed: &[ConfirmedHold], place: &str, report: &mut Report) {
         let holds: Vec<Option<HoldKey>> = self.body.legs.iter().map(|leg| HoldKey::from_text(&leg.hold)).collect();
         for ticket in self.tickets.iter().filter(|ticket| ticket.state == "issued") {
+            if self.body.legs.get(ticket.leg).is_some_and(|leg| seats.not_followed.contains(&leg.run)) {
+                report.counts.tickets_not_followed += 1;
+                continue;
+            }
             let has_seat = |hold: &&ConfirmedHold| {
                 let leg = self.body.legs.get(ticket.leg).filter(|leg| leg.run == seats.runs[hold.run as usize]);
                 let same = holds.get(ticket.leg) == Some(&Some(HoldKey { owner: hold.owner, leg: hold.leg }));

@@ -168,3 +168,24 @@ async fn orders_and_trades_that_do_not_end_in_time_are_found() {
     let late = audit(&at(START + HARD_LIMIT + 60_001)).await;
     assert_eq!((broken(&late), late.violations_total()), (vec![I3], 2), "{late}");
 }
+
+#[tokio::test]
+async fn tickets_of_a_run_whose_beginning_is_purged_are_counted_and_not_blamed() {
+    // Purged up to a version with the run's later batches left, and purged whole.
+    for (version, runs) in [(4, 1), (19, 1)] {
+        let fleet = Fleet::sqlite().await;
+        fill(&fleet).await;
+        fleet
+            .journal
+            .run(format!(
+                "INSERT INTO checkpoint (slot, version, purged, chain, snapshots) \
+                 SELECT slot, version, 1, chain, 'G1@2026-12-13 {version} 00\n' FROM slot_batch WHERE version = {version}; \
+                 DELETE FROM slot_batch WHERE version <= {version}"
+            ))
+            .await;
+        let report = audit(&fleet.sources).await;
+        assert!(report.is_clean(), "{report}");
+        let counts = report.counts;
+        assert_eq!((counts.runs, counts.runs_not_followed, counts.tickets_not_followed), (0, runs, 2), "{report}");
+    }
+}
