@@ -7,7 +7,11 @@
 mod bad_input;
 mod crash;
 mod crate_graph;
+mod disk_full;
 mod fleet;
+mod frozen_owner;
+mod journal_unreachable;
+mod postgres_killed;
 mod reflection;
 mod saga_faults;
 mod support;

@@ -43,6 +43,15 @@ pub fn around_the_clock(dir: &Path) -> String {
     format!("[policy]\npath = \"{}\"\n", policy.display())
 }
 
+/// Audits a journal that nobody writes to, with an eye on anything else `more` names, and expects nothing wrong.
+pub fn audit_is_clean(journal: &str, more: &[&str]) {
+    let mut arguments = vec!["audit", "--journal", journal, "--json"];
+    arguments.extend(more);
+    let audit = chunyun(&arguments);
+    let report = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(audit.status.success(), "{report} {}", String::from_utf8_lossy(&audit.stderr));
+}
+
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -92,16 +101,39 @@ impl Serving {
 
     /// All roles in one process on a data directory, the gateway on a free port, selling around the clock.
     pub fn embedded(data: &Path) -> Self {
+        Self::embedded_with(data, &[])
+    }
+
+    /// The same with settings in its environment.
+    pub fn embedded_with(data: &Path, environment: &[(&str, &str)]) -> Self {
         let config = data.join("embedded.toml");
         std::fs::write(&config, around_the_clock(data)).unwrap();
         let (data, config) = (data.to_str().unwrap(), config.to_str().unwrap());
-        Self::start(&["--data", data, "--listen", "127.0.0.1:0", "--config", config], &[])
+        Self::start(&["--data", data, "--listen", "127.0.0.1:0", "--config", config], environment)
     }
 
     /// The gateway's address.
     pub fn gateway(&self) -> String {
         let (_, address) = self.listening.iter().find(|(name, _)| name == "gateway").expect("it hosts a gateway");
         address.clone()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// The memory it really has, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
     }
 
     /// Ends it without a warning, as a power cut would.
@@ -112,8 +144,7 @@ impl Serving {
 
     /// Asks it to stop, as Kubernetes does, and waits; its exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
         let started = Instant::now();
         while started.elapsed() < STOP_TIMEOUT {
             if let Some(status) = self.child.try_wait().unwrap() {
