@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::handle::{EngineHandle, LaneHandle};
 use crate::handovers::Handovers;
 use crate::housekeeping::Housekeeper;
-use crate::lane::{Lane, Message, Shown};
+use crate::lane::{Lane, Message, Peers, Shown};
 use crate::metrics::EngineMetrics;
 use crate::{Changes, EngineOptions};
 
@@ -29,10 +29,14 @@ impl Engine {
         let metrics = Arc::new(EngineMetrics::default());
         let handovers = Handovers::default();
         let mut lanes = JoinSet::new();
-        let handles = (0..options.lanes.max(1)).map(|_| {
-            let (inbox, messages) = mpsc::channel(options.inbox_messages_max);
+        let (senders, inboxes): (Vec<_>, Vec<_>) =
+            (0..options.lanes.max(1)).map(|_| mpsc::channel(options.inbox_messages_max)).unzip();
+        let peers = Arc::new(Peers::new(senders.iter().map(mpsc::Sender::downgrade).collect()));
+        let handles = senders.into_iter().zip(inboxes).enumerate().map(|(index, (inbox, messages))| {
             let (shown, occupancy) = watch::channel(Occupancy::default());
             let lane = Lane::new(
+                index,
+                peers.clone(),
                 journal.clone(),
                 options.clone(),
                 messages,

@@ -1,6 +1,7 @@
+mod peers;
 mod perform;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,14 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use journal::{ChainHash, Journal};
-use ownership::{Action, Failure, Input, Now, Occupancy, Owner, Reply, Request, Sound, Stored, Uptime, Version};
+use ownership::{
+    Action, Epoch, Failure, Heartbeat, Input, Now, Occupancy, Owner, Reply, Request, Sound, Stored, Uptime, Version,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use train_date::OwnedTrainDate;
+
+pub(crate) use crate::lane::peers::Peers;
 
 use crate::handovers::Handovers;
 use crate::lane::perform::Done;
@@ -41,6 +46,12 @@ pub(crate) enum Message {
     },
     Cool,
     Reload(Run),
+    /// A proof of ownership that another lane asked for.
+    Proved {
+        sent_at: Uptime,
+        slots: Vec<(SlotId, Epoch)>,
+        heartbeat: Heartbeat,
+    },
     /// Leave everything as it is: tell those who wait, and end.
     Stop,
 }
@@ -60,6 +71,7 @@ impl std::fmt::Debug for Message {
             Self::Warm { .. } => "Warm",
             Self::Cool => "Cool",
             Self::Reload(_) => "Reload",
+            Self::Proved { .. } => "Proved",
             Self::Stop => "Stop",
         })
     }
@@ -92,12 +104,17 @@ impl ReplyTo {
 
 /// One worker: the single writer of its slots.
 pub(crate) struct Lane {
+    index: usize,
+    peers: Arc<Peers>,
     owner: Owner<OwnedTrainDate, ReplyTo, Sound>,
     journal: Arc<dyn Journal>,
     options: EngineOptions,
     inbox: mpsc::Receiver<Message>,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     snapshots_in_flight: usize,
+    lists_in_flight: usize,
+    /// Slots whose runs are still to be listed: at most each once.
+    lists_waiting: VecDeque<(SlotId, Epoch)>,
     /// The hash chain of each owned slot up to its last committed batch.
     chains: BTreeMap<SlotId, ChainHash>,
     slots: BTreeSet<SlotId>,
@@ -121,6 +138,8 @@ pub(crate) struct Shown {
 
 impl Lane {
     pub fn new(
+        index: usize,
+        peers: Arc<Peers>,
         journal: Arc<dyn Journal>,
         options: EngineOptions,
         inbox: mpsc::Receiver<Message>,
@@ -128,12 +147,16 @@ impl Lane {
         metrics: Arc<EngineMetrics>,
     ) -> Self {
         Self {
+            index,
+            peers,
             owner: Owner::new(rand::random(), options.limits.clone()),
             journal,
             options,
             inbox,
             under_way: FuturesUnordered::new(),
             snapshots_in_flight: 0,
+            lists_in_flight: 0,
+            lists_waiting: VecDeque::new(),
             chains: BTreeMap::new(),
             slots: BTreeSet::new(),
             alive: None,
@@ -178,6 +201,10 @@ impl Lane {
                     }
                     Message::Cool => self.owner.handle(now, Input::Cool),
                     Message::Reload(run) => self.owner.handle(now, Input::Reload(run)),
+                    Message::Proved { sent_at, slots, heartbeat } => {
+                        self.owner.handle(now, Input::Proved { sent_at, slots, heartbeat });
+                        self.peers.note_owned(self.index, self.owner.owned());
+                    }
                     Message::Stop => return,
                 }
             }

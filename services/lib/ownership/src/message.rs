@@ -93,6 +93,15 @@ pub enum Input<A: Aggregate, R> {
         /// What the journal said; `None` when there was no answer.
         heartbeat: Option<Heartbeat>,
     },
+    /// A proof of ownership that another owner of the same process asked for, for these slots too.
+    Proved {
+        /// When it was asked for.
+        sent_at: Uptime,
+        /// The slots it was asked about, with the epochs they were believed to have.
+        slots: Vec<(SlotId, Epoch)>,
+        /// What the journal said.
+        heartbeat: Heartbeat,
+    },
     /// The answer to [`Action::Load`].
     Loaded {
         /// The run.

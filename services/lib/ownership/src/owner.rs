@@ -91,6 +91,7 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
             Input::Claimed { ticket, slots } => self.claimed(now, ticket, slots),
             Input::CaughtUp { slot, ticket, batches } => self.caught_up(now, slot, ticket, batches),
             Input::HeartbeatDone { ticket, heartbeat } => self.heartbeat_done(now, ticket, heartbeat),
+            Input::Proved { sent_at, slots, heartbeat } => self.proved(now, sent_at, slots, heartbeat),
             Input::Loaded { run, ticket, stored } => self.loaded(now, run, ticket, stored),
             Input::Listed { slot, epoch, runs } => {
                 if let Some(slot) = self.slots.get_mut(&slot) {
@@ -123,6 +124,11 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
             runs_cached: self.shared.cached,
             runs_loading: self.shared.loading,
         }
+    }
+
+    /// The slots it may write, with the epochs of its claims: what a heartbeat asks about.
+    pub fn owned(&self) -> Vec<(SlotId, Epoch)> {
+        self.slots.iter().filter_map(|(id, slot)| Some((*id, slot.owned_epoch()?))).collect()
     }
 
     /// The state of a run in memory, and the version of the last batch that changed it, durable or not: for comparing it
@@ -203,13 +209,20 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         if self.heartbeat.as_ref().is_none_or(|under_way| under_way.ticket != ticket) {
             return;
         }
-        let Some(under_way) = self.heartbeat.take() else { return };
-        let Some(heartbeat) = heartbeat else { return };
+        let Some(HeartbeatUnderWay { sent_at, slots, .. }) = self.heartbeat.take() else { return };
+        if let Some(heartbeat) = heartbeat {
+            self.proved(now, sent_at, slots, heartbeat);
+        }
+    }
+
+    fn proved(&mut self, now: Now, sent_at: Uptime, slots: Vec<(SlotId, Epoch)>, heartbeat: Heartbeat) {
         self.shared.saw_time(heartbeat.time);
+        let next = sent_at.plus_millis(self.shared.limits.heartbeat_every_ms);
+        self.heartbeat_after = self.heartbeat_after.max(next);
         let lost: BTreeSet<SlotId> = heartbeat.lost.into_iter().collect();
-        for (id, epoch) in under_way.slots {
+        for (id, epoch) in slots {
             let Some(slot) = self.slots.get_mut(&id) else { continue };
-            slot.proved::<P>(now, epoch, under_way.sent_at, !lost.contains(&id), &mut self.shared);
+            slot.proved::<P>(now, epoch, sent_at, !lost.contains(&id), &mut self.shared);
             self.forget_if_drained(id);
         }
     }
@@ -302,8 +315,7 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         if self.heartbeat.is_some() || !(due || urgent) {
             return;
         }
-        let slots: Vec<(SlotId, Epoch)> =
-            self.slots.iter().filter_map(|(id, slot)| Some((*id, slot.owned_epoch()?))).collect();
+        let slots = self.owned();
         if slots.is_empty() {
             return;
         }

@@ -9,26 +9,53 @@ use failpoints::Point;
 use journal::{FreeClaim, JournalError, SlotEpoch, Snapshot};
 use ownership::{
     AppendOutcome, Appended, BatchId, ClaimOutcome, Claimed, Epoch, Head, Heartbeat, Input, SlotAppend, SnapshotOfRun,
-    Ticket, Version,
+    Ticket, Uptime, Version,
 };
 use tokio::time::Instant;
 use train_date::OwnedTrainDate;
 
 use super::{Lane, ReplyTo, now};
+use crate::lane::peers::OfOthers;
 use crate::metrics::EngineMetrics;
-use crate::{HandoverKind, RunChange, history};
+use crate::{HandoverKind, RunChange, history, uptime};
 
 /// Snapshots under way at once; further ones are left out, which costs nothing but time when the run is next loaded.
 const SNAPSHOTS_IN_FLIGHT_MAX: usize = 32;
+/// Lists of runs under way at once. A shard that starts claims hundreds of slots in one statement; asking for the runs of
+/// all of them at once would take every connection from those who buy.
+const LISTS_IN_FLIGHT_MAX: usize = 4;
 
 /// What has come of a call. Without an answer within the time-out, or with an error, there is `None`.
 pub(super) enum Done {
-    Appended { names: Vec<(SlotId, BatchId)>, outcomes: Option<Vec<journal::AppendOutcome>> },
-    Claimed { ticket: Ticket, slots: Vec<SlotId>, claimed: Option<Vec<FreeClaim>> },
-    Heartbeat { ticket: Ticket, heartbeat: Option<journal::Heartbeat> },
+    Appended {
+        names: Vec<(SlotId, BatchId)>,
+        outcomes: Option<Vec<journal::AppendOutcome>>,
+    },
+    Claimed {
+        ticket: Ticket,
+        slots: Vec<SlotId>,
+        claimed: Option<Vec<FreeClaim>>,
+    },
+    Heartbeat {
+        ticket: Ticket,
+        sent_at: Uptime,
+        others: OfOthers,
+        heartbeat: Option<journal::Heartbeat>,
+    },
+    /// Another lane's heartbeat asks for this one too.
+    Joined {
+        ticket: Ticket,
+    },
+    Listed {
+        slot: SlotId,
+        epoch: Epoch,
+        runs: Option<Vec<Run>>,
+    },
     Input(Box<Input<OwnedTrainDate, ReplyTo>>),
     Snapshot,
-    GivenUp { slots: Vec<SlotId> },
+    GivenUp {
+        slots: Vec<SlotId>,
+    },
 }
 
 impl Lane {
@@ -36,20 +63,28 @@ impl Lane {
         let input = match done {
             Done::Appended { names, outcomes } => Input::Appended(self.appended(names, outcomes)),
             Done::Claimed { ticket, slots, claimed } => Input::Claimed { ticket, slots: self.claimed(slots, claimed) },
-            Done::Heartbeat { ticket, heartbeat } => {
+            Done::Heartbeat { ticket, sent_at, others, heartbeat } => {
                 let counter =
                     if heartbeat.is_some() { &self.metrics.heartbeats } else { &self.metrics.heartbeats_failed };
                 EngineMetrics::add(counter, 1);
                 let heartbeat = heartbeat.map(|beat| Heartbeat { time: beat.time, lost: beat.lost });
+                self.peers.answered(sent_at);
+                if let Some(heartbeat) = &heartbeat {
+                    self.peers.tell(others, sent_at, heartbeat);
+                }
                 Input::HeartbeatDone { ticket, heartbeat }
             }
-            Done::Input(input) => {
-                if let Input::Listed { slot, epoch, runs: Some(runs) } = &*input {
-                    self.note_found(*epoch, runs);
-                    self.shown.handovers.note_runs(*slot, runs.len());
+            Done::Joined { ticket } => Input::HeartbeatDone { ticket, heartbeat: None },
+            Done::Listed { slot, epoch, runs } => {
+                self.lists_in_flight -= 1;
+                self.start_lists();
+                if let Some(runs) = &runs {
+                    self.note_found(epoch, runs);
+                    self.shown.handovers.note_runs(slot, runs.len());
                 }
-                *input
+                Input::Listed { slot, epoch, runs }
             }
+            Done::Input(input) => *input,
             Done::Snapshot => {
                 self.snapshots_in_flight -= 1;
                 return;
@@ -196,10 +231,19 @@ impl Lane {
 
     pub(super) fn heartbeat(&mut self, ticket: Ticket, slots: Vec<(SlotId, Epoch)>) {
         let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
-        let slots: Vec<SlotEpoch> = slots.into_iter().map(|(slot, epoch)| SlotEpoch { slot, epoch: epoch.0 }).collect();
+        // A proof counts from when it was asked for.
+        let sent_at = uptime::now();
+        let Some(others) = self.peers.ask(self.index, &slots, sent_at) else {
+            // Its answer comes from the other lane.
+            self.under_way.push(Box::pin(std::future::ready(Done::Joined { ticket })));
+            return;
+        };
+        let of_others = others.iter().flat_map(|(_, slots)| slots);
+        let asked = slots.iter().chain(of_others).map(|(slot, epoch)| SlotEpoch { slot: *slot, epoch: epoch.0 });
+        let asked: Vec<SlotEpoch> = asked.collect();
         self.under_way.push(Box::pin(async move {
-            let heartbeat = within(timeout, "heartbeat", journal.heartbeat(&slots)).await;
-            Done::Heartbeat { ticket, heartbeat }
+            let heartbeat = within(timeout, "heartbeat", journal.heartbeat(&asked)).await;
+            Done::Heartbeat { ticket, sent_at, others, heartbeat }
         }));
     }
 
@@ -215,11 +259,20 @@ impl Lane {
     }
 
     pub(super) fn list(&mut self, slot: SlotId, epoch: Epoch) {
-        let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
-        self.under_way.push(Box::pin(async move {
-            let runs = within(timeout, "list of runs", journal.runs_of(slot)).await;
-            Done::Input(Box::new(Input::Listed { slot, epoch, runs }))
-        }));
+        self.lists_waiting.push_back((slot, epoch));
+        self.start_lists();
+    }
+
+    fn start_lists(&mut self) {
+        while self.lists_in_flight < LISTS_IN_FLIGHT_MAX {
+            let Some((slot, epoch)) = self.lists_waiting.pop_front() else { return };
+            self.lists_in_flight += 1;
+            let (journal, timeout) = (self.journal.clone(), self.options.journal_timeout);
+            self.under_way.push(Box::pin(async move {
+                let runs = within(timeout, "list of runs", journal.runs_of(slot)).await;
+                Done::Listed { slot, epoch, runs }
+            }));
+        }
     }
 
     pub(super) fn snapshot(&mut self, snapshot: SnapshotOfRun) {

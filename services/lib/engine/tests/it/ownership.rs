@@ -1,5 +1,6 @@
 //! What happens when owners change and the journal does not answer.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineError, EngineOptions, Failure, Limits, Outcome};
@@ -15,6 +16,7 @@ on_every_backend! {
     a_slot_moves_without_losing_anything,
     without_a_journal_requests_are_shed_in_time_and_memory_is_bounded,
     a_damaged_train_is_quarantined_and_the_others_go_on,
+    one_heartbeat_proves_the_slots_of_all_lanes,
 }
 
 async fn a_frozen_owner_adds_nothing_and_answers_nobody(backend: &Backend) {
@@ -138,5 +140,26 @@ async fn a_damaged_train_is_quarantined_and_the_others_go_on(backend: &Backend) 
     assert_eq!(answer, Err(EngineError::NotAnswered(Failure::Quarantined)));
     submit(&handle, whole, hold(1)).await.unwrap().answer().unwrap();
     assert_eq!(handle.metrics().counts().quarantined_runs, 1);
+    engine.shutdown(WAIT).await;
+}
+
+async fn one_heartbeat_proves_the_slots_of_all_lanes(backend: &Backend) {
+    const LANES: usize = 4;
+    let trains: Vec<_> = (1..=16).map(|number| run(&format!("G{number}"))).collect();
+    let lanes: BTreeSet<usize> = trains.iter().map(|train| usize::from(train.slot().number()) % LANES).collect();
+    assert_eq!(lanes.len(), LANES, "every lane has a train");
+    let options = EngineOptions { lanes: LANES, ..EngineOptions::named("shard") };
+    let engine = start_with(backend.new_journal().await, options, &trains).await;
+    let handle = engine.handle();
+    // What is known of a lane's slots at first is what it said itself: let each have asked once.
+    wait_until(|| handle.metrics().counts().heartbeats >= 8).await;
+    let (before, since) = (handle.metrics().counts().heartbeats, Instant::now());
+    wait_until(|| handle.metrics().counts().heartbeats >= before + 8).await;
+    // Eight rounds of 250 ms, less the first; four lanes that ask for themselves would need two rounds.
+    assert!(since.elapsed() > Duration::from_millis(1_200), "{:?}", since.elapsed());
+    for train in &trains {
+        // A read rests on a proof no older than a second; the claim's own is older by now.
+        handle.read(*train, WAIT, |train| train.waiting()).await.unwrap();
+    }
     engine.shutdown(WAIT).await;
 }
