@@ -20,7 +20,8 @@ use timetable::Timetable;
 use crate::config::Options;
 use crate::error::Error;
 use crate::inventory::Inventory;
-use crate::order::{Order, Phase, TicketState};
+use crate::order::{Order, Phase, Ticket, TicketState};
+use crate::rules::party::check_companions;
 use crate::rules::refund::{self, Return};
 use crate::state::{Event, Terms, TradeNews};
 use crate::store::{OrderStore, PageEnd};
@@ -108,6 +109,7 @@ impl App {
         let order = self.get(account, id).await?;
         let position = order.tickets.iter().position(|ticket| order.ticket_id(ticket) == ticket_id);
         let position = position.ok_or(Error::TicketNotFound)?;
+        self.check_nobody_left_alone(&order, position)?;
         let fee = self.refund_fee(&order, position, self.clock.now())?;
         let event = Event::GiveBack { ticket: position as u8, fee };
         let order = self.apply(order, event).await?;
@@ -116,6 +118,22 @@ impl App {
         let ticket = &order.tickets[position];
         let given_back = GivenBack { refund: ticket.refund, fee: ticket.fee };
         Ok((order, given_back))
+    }
+
+    /// The last adult of a train does not give the ticket back before the children on it.
+    fn check_nobody_left_alone(&self, order: &Order, position: usize) -> Result<(), Error> {
+        let kind = |ticket: &Ticket| order.passengers[usize::from(ticket.passenger)].kind;
+        let ticket = &order.tickets[position];
+        if ticket.state != TicketState::Issued || kind(ticket).is_child() {
+            return Ok(());
+        }
+        let others = order
+            .tickets
+            .iter()
+            .enumerate()
+            .filter(|(at, other)| *at != position && other.leg == ticket.leg && other.state == TicketState::Issued);
+        let staying: Vec<_> = others.map(|(_, other)| kind(other)).collect();
+        Ok(check_companions(&self.policy, &staying)?)
     }
 
     fn refund_fee(&self, order: &Order, position: usize, now: Time) -> Result<Money, Error> {

@@ -82,6 +82,22 @@ pub enum Error {
         /// When selling begins again.
         opens: Time,
     },
+    /// A student's ticket without the card's interval, or with places that are none.
+    #[error("passenger {passenger}: expected the cities or stations of the student's home and school")]
+    StudentCard {
+        /// Which passenger.
+        passenger: usize,
+    },
+    /// A student's ticket for another journey than between home and school.
+    #[error("passenger {passenger}: the student fare holds between {home} and {school} only")]
+    StudentInterval {
+        /// Which passenger.
+        passenger: usize,
+        /// The city of the home.
+        home: String,
+        /// The city of the school.
+        school: String,
+    },
     /// The party may not travel so.
     #[error(transparent)]
     Party(#[from] BadParty),
@@ -169,6 +185,10 @@ impl From<Error> for Failure {
             Error::PriceChanged { total, .. } => {
                 Self::refused(reason::PRICE_CHANGED, message).with("total_fen", total.as_fen())
             }
+            Error::StudentCard { passenger } => Self::bad_field(format!("passengers[{passenger}].student"), message),
+            Error::StudentInterval { passenger, .. } => {
+                Self::refused(reason::STUDENT_INTERVAL, message).with("passenger", passenger)
+            }
             Error::QuoteInvalid => Self::refused(reason::QUOTE_INVALID, message),
             Error::QuoteExpired { expired_at } => {
                 Self::refused(reason::QUOTE_EXPIRED, message).with("expired_at_ms", expired_at.millis())
@@ -206,7 +226,9 @@ fn party_failure(party: BadParty, message: String) -> Failure {
         BadParty::Size { .. } => Failure::bad_field("passengers", message),
         BadParty::Twice { second, .. } => Failure::bad_field(format!("passengers[{second}].document_number"), message),
         BadParty::ChildAlone => Failure::refused(reason::CHILD_ALONE, message),
-        BadParty::NotAChild { passenger, .. } => Failure::bad_field(format!("passengers[{passenger}].kind"), message),
+        BadParty::NotAnInfant { passenger, .. }
+        | BadParty::TooManyInfants { passenger, .. }
+        | BadParty::NotAChild { passenger, .. } => Failure::bad_field(format!("passengers[{passenger}].kind"), message),
     }
 }
 

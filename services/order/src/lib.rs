@@ -11,6 +11,7 @@ mod error;
 mod grpc;
 pub mod inventory;
 mod metrics;
+mod reseal;
 pub mod rules;
 mod shards;
 pub mod store;
@@ -42,6 +43,7 @@ use crate::watch::Watchers;
 pub use config::Options;
 pub use error::Error;
 pub use order_saga::{order, state};
+pub use reseal::{ResealError, ResealReport, reseal};
 pub use shards::Shards;
 
 /// What the order service needs.

@@ -39,8 +39,37 @@ pub trait OrderStore: Debug + Send + Sync {
     /// How many orders have a live ticket of a run.
     async fn count_of_run(&self, run: Run) -> Result<u32, StoreError>;
 
+    /// At most `limit` sealed passengers behind a ticket, in the order of the tickets.
+    async fn sealed_after(&self, after: Option<TicketKey>, limit: u32) -> Result<Vec<SealedPassenger>, StoreError>;
+
+    /// How many tickets there are, each with its sealed passenger.
+    async fn count_sealed(&self) -> Result<u64, StoreError>;
+
+    /// Replaces the sealed passenger of a ticket, unless somebody else has meanwhile.
+    async fn reseal(&self, before: &SealedPassenger, sealed: Vec<u8>) -> Result<(), StoreError>;
+
     /// Makes an order due at another time without changing it.
     async fn postpone(&self, id: OrderId, due_at: Time) -> Result<(), StoreError>;
+}
+
+/// A ticket by its order and position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TicketKey {
+    /// The order.
+    pub order: OrderId,
+    /// The ticket's position.
+    pub position: u32,
+}
+
+/// The passenger of one ticket, sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedPassenger {
+    /// Which ticket.
+    pub ticket: TicketKey,
+    /// Which passenger of the order.
+    pub passenger: u8,
+    /// Name and document.
+    pub sealed: Vec<u8>,
 }
 
 /// What an order must pass to be recorded, beside the rules that always hold.

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod changes;
+mod discounts;
 mod fakes;
 mod payment;
 mod quotes;
@@ -193,6 +194,8 @@ pub(crate) fn passenger(name: &str, number: &str) -> common::Passenger {
         document_number: number.into(),
         kind: common::PassengerKind::Adult.into(),
         preference: 0,
+        student: None,
+        adult_ticket_id: String::new(),
     }
 }
 

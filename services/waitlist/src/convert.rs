@@ -86,6 +86,8 @@ pub fn traveller_out(traveller: &Traveller) -> common::Passenger {
         document_number: traveller.document.number().to_owned(),
         kind: traveller.kind.code().into(),
         preference: traveller.preference.into(),
+        student: None,
+        adult_ticket_id: String::new(),
     }
 }
 

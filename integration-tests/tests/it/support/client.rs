@@ -138,6 +138,8 @@ pub fn passenger(number: u32) -> wire::Passenger {
         document_number: format!("T{number:08}"),
         kind: wire::PassengerKind::Adult as i32,
         preference: 0,
+        student: None,
+        adult_ticket_id: String::new(),
     }
 }
 

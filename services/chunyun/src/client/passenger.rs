@@ -9,6 +9,10 @@ pub struct PassengerArgument {
     name: PassengerName,
     document: Document,
     kind: PassengerKind,
+    /// Between where a student's fare holds.
+    student: Option<(String, String)>,
+    /// The ticket of the adult a child travels with, where the order has none.
+    adult_ticket: Option<String>,
 }
 
 impl PassengerArgument {
@@ -20,6 +24,8 @@ impl PassengerArgument {
             document_number: self.document.number().to_owned(),
             kind: i32::from(self.kind.code()),
             preference: 0,
+            student: self.student.clone().map(|(home, school)| wire::StudentJourney { home, school }),
+            adult_ticket_id: self.adult_ticket.clone().unwrap_or_default(),
         }
     }
 }
@@ -28,15 +34,19 @@ impl FromStr for PassengerArgument {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        const ALLOWED: &str = "NAME:DOCUMENT:NUMBER[:KIND], with DOCUMENT id, passport, hkmacao or taiwan, \
-                               and KIND adult, child, student or disabled";
+        const ALLOWED: &str = "NAME:DOCUMENT:NUMBER[:KIND[:MORE]], with DOCUMENT id, passport, hkmacao or taiwan, KIND \
+                               adult, child, student, disabled or infant, and MORE a student's HOME-SCHOOL or the ticket \
+                               of a child's adult";
         let invalid = || Invalid::private("passenger", ALLOWED);
         let parts: Vec<&str> = text.split(':').collect();
-        let (name, document, number, kind) = match parts[..] {
-            [name, document, number] => (name, document, number, "adult"),
-            [name, document, number, kind] => (name, document, number, kind),
+        let (name, document, number, kind, more) = match parts[..] {
+            [name, document, number] => (name, document, number, "adult", None),
+            [name, document, number, kind] => (name, document, number, kind, None),
+            [name, document, number, kind @ ("child" | "student"), more] => (name, document, number, kind, Some(more)),
             _ => return Err(invalid()),
         };
+        let card =
+            more.filter(|_| kind == "student").map(|more| more.split_once('-').ok_or_else(invalid)).transpose()?;
         let document = match document {
             "id" => DocumentKind::ResidentId,
             "passport" => DocumentKind::Passport,
@@ -48,6 +58,8 @@ impl FromStr for PassengerArgument {
             name: name.parse()?,
             document: Document::new(document, number)?,
             kind: PassengerKind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(invalid)?,
+            student: card.map(|(home, school)| (home.to_owned(), school.to_owned())),
+            adult_ticket: more.filter(|_| kind == "child").map(str::to_owned),
         })
     }
 }
@@ -58,9 +70,10 @@ mod tests {
 
     #[test]
     fn a_passenger_reads_as_typed() {
-        let typed: PassengerArgument = "张三:id:11010519491231002X:student".parse().unwrap();
+        let typed: PassengerArgument = "张三:id:11010519491231002X:student:武汉-北京".parse().unwrap();
         let wire = typed.wire();
         assert_eq!((wire.name.as_str(), wire.document_kind, wire.kind), ("张三", 1, 3));
+        assert_eq!(wire.student.unwrap().school, "北京");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub fn person(number: usize) -> wire::Passenger {
         document_number: resident_id(number),
         kind: wire::PassengerKind::Adult as i32,
         preference: wire::PlacePreference::Unspecified as i32,
+        student: None,
+        adult_ticket_id: String::new(),
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use domain::{Document, HoldId};
 use failpoints::Point;
 use prost::Message;
+use proto::common::v1::PassengerKind;
 use proto::gateway::v1::PlaceOrderRequest;
 use proto::inventory::v1::{GetHoldRequest, HoldPassenger, HoldRequest, HoldState, ReleaseRequest};
 use proto::order::v1::{HeldLeg, OpenOrderRequest, Order};
@@ -110,6 +111,7 @@ impl App {
             from_stop: leg.interval.from().into(),
             to_stop: leg.interval.to().into(),
             passengers: passengers
+                .filter(|(_, passenger)| passenger.kind() != PassengerKind::Infant)
                 .map(|(document, passenger)| HoldPassenger {
                     person: self.person_tokens.token(leg.run.date, document).0.to_vec().into(),
                     preference: passenger.preference,

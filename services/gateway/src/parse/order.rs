@@ -82,7 +82,7 @@ impl Waiting {
         Ok(Self {
             entry_id: entry_id(&request.entry_id)?,
             leg: legs.read("leg", &leg)?,
-            party: Party::read(request.passengers, legs.policy.order.passengers_max)?,
+            party: Party::read_waiting(request.passengers, legs.policy.order.passengers_max)?,
             channel: channel(request.channel)?,
             accept_standing: request.accept_standing,
             deadline_ms: request.deadline_ms,

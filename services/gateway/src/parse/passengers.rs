@@ -1,5 +1,5 @@
 use domain::{Document, DocumentKind, PassengerKind, PassengerName};
-use proto::common::v1::{Passenger, PlacePreference};
+use proto::common::v1::{Passenger, PassengerKind as WireKind, PlacePreference};
 
 use crate::error::Error;
 
@@ -28,7 +28,26 @@ impl Party {
             }
             documents.push(document);
         }
+        if passengers.iter().all(|passenger| passenger.kind() == WireKind::Infant) {
+            return Err(Error::field("passengers", "expected an adult beside children without a seat"));
+        }
         Ok(Self { documents, passengers })
+    }
+
+    /// Reads passengers who wait in line. It gives seats to a party as it stands: nobody without one, and no ticket that
+    /// hangs on another.
+    pub fn read_waiting(passengers: Vec<Passenger>, most: u32) -> Result<Self, Error> {
+        let party = Self::read(passengers, most)?;
+        for (index, passenger) in party.passengers.iter().enumerate() {
+            let field = |name: &str| format!("passengers[{index}].{name}");
+            if matches!(passenger.kind(), WireKind::Infant | WireKind::Student) {
+                return Err(Error::field(field("kind"), "expected adult, child or disabled in the line"));
+            }
+            if !passenger.adult_ticket_id.is_empty() {
+                return Err(Error::field(field("adult_ticket_id"), "expected none in the line"));
+            }
+        }
+        Ok(party)
     }
 }
 
@@ -41,7 +60,7 @@ fn read(index: usize, passenger: &Passenger) -> Result<Document, Error> {
         .ok_or_else(|| Error::field(field("document_kind"), "expected a document kind of 1 to 4"))?;
     let document = Document::new(kind, &passenger.document_number).map_err(Error::invalid(field("document_number")))?;
     if passenger.kind != 0 && u8::try_from(passenger.kind).ok().and_then(PassengerKind::from_code).is_none() {
-        return Err(Error::field(field("kind"), "expected a passenger kind of 1 to 4, or 0 for adult"));
+        return Err(Error::field(field("kind"), "expected a passenger kind of 1 to 5, or 0 for adult"));
     }
     if PlacePreference::try_from(passenger.preference).is_err() {
         return Err(Error::field(field("preference"), "expected a place preference of 1 to 11, or 0 for none"));

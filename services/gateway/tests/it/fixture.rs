@@ -164,6 +164,8 @@ pub fn adult(number: &str) -> Passenger {
         document_number: number.into(),
         kind: PassengerKind::Adult.into(),
         preference: 0,
+        student: None,
+        adult_ticket_id: String::new(),
     }
 }
 

@@ -15,11 +15,13 @@ pub enum PassengerKind {
     Student = 3,
     /// A disabled serviceman, police officer or firefighter: half fare.
     Disabled = 4,
+    /// A child under 6 years on the travel date who travels free, without a seat, beside an adult.
+    Infant = 5,
 }
 
 impl PassengerKind {
     /// Every kind, in order of its code.
-    pub const ALL: [Self; 4] = [Self::Adult, Self::Child, Self::Student, Self::Disabled];
+    pub const ALL: [Self; 5] = [Self::Adult, Self::Child, Self::Student, Self::Disabled, Self::Infant];
 
     /// The stable code stored in databases.
     pub const fn code(self) -> u8 {
@@ -38,7 +40,18 @@ impl PassengerKind {
             Self::Child => "child",
             Self::Student => "student",
             Self::Disabled => "disabled",
+            Self::Infant => "infant",
         }
+    }
+
+    /// Whether the ticket comes with a seat or a standing place.
+    pub const fn has_place(self) -> bool {
+        !matches!(self, Self::Infant)
+    }
+
+    /// Whether it is a child who does not travel alone.
+    pub const fn is_child(self) -> bool {
+        matches!(self, Self::Child | Self::Infant)
     }
 }
 

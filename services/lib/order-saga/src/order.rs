@@ -228,6 +228,8 @@ pub struct Passenger {
     pub document: [u8; 16],
     /// Name and document, sealed.
     pub sealed: Vec<u8>,
+    /// The cities of a student's home and school.
+    pub student: Option<(String, String)>,
 }
 
 /// One passenger's ticket for one leg.

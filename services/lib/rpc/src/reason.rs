@@ -118,6 +118,8 @@ reasons! {
     SOLD_OUT,
     /// The stream is older than the server keeps one.
     STREAM_TOO_OLD,
+    /// A student's ticket is for journeys between home and school.
+    STUDENT_INTERVAL,
     /// A student has used the trips at the student fare of the student year.
     STUDENT_TRIPS_USED,
     /// No such ticket of this order.

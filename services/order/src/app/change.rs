@@ -120,6 +120,10 @@ impl App {
             let kind = order.passengers[usize::from(ticket.passenger)].kind;
             let fare = self.fare(wanted.run, &train, what, None, (usize::from(ticket.passenger), kind))?;
             let price = self.swap_price(order, ticket, fare, (wanted.run, wanted.interval), &train, now)?;
+            if let Some((home, school)) = &order.passengers[usize::from(ticket.passenger)].student {
+                let journey = [(wanted.run, wanted.interval)];
+                self.check_student(usize::from(ticket.passenger), (home, school), &journey)?;
+            }
             let into_rush = self.enters_rush(old_leg, &train);
             let before = ticket.changed;
             let changed = Changed {
@@ -191,8 +195,8 @@ impl App {
             .map(|(_, ticket)| kind(ticket))
             .collect();
         let going: Vec<PassengerKind> = old.iter().map(|position| kind(&order.tickets[*position])).collect();
-        check_companions(&staying)?;
-        check_companions(&going)?;
+        check_companions(&self.policy, &staying)?;
+        check_companions(&self.policy, &going)?;
         let moves = |ticket: &Ticket| old.iter().any(|at| order.tickets[*at].passenger == ticket.passenger);
         let overlaps = good().any(|(position, ticket)| {
             let other = &order.legs[usize::from(ticket.leg)];

@@ -9,7 +9,7 @@ use privacy::Fresh;
 use timetable::{BerthLevel, TrainIndex};
 
 use super::App;
-use super::perform::passenger_context;
+use super::perform::{of_passengers, passenger_context};
 use super::quote::Signed;
 use crate::error::Error;
 use crate::metrics;
@@ -64,6 +64,10 @@ pub struct NewPassenger {
     pub document: Document,
     /// The type of ticket.
     pub kind: PassengerKind,
+    /// A student's home and school, as they were written.
+    pub student: Option<(String, String)>,
+    /// The ticket of the adult that a child travels with, where the order has none.
+    pub adult_ticket: Option<String>,
 }
 
 impl App {
@@ -71,7 +75,8 @@ impl App {
     /// and of the rules meanwhile.
     pub async fn open(&self, new: NewOrder) -> Result<Order, Error> {
         let now = self.clock.now();
-        let (order, admission) = match self.draft(&new, now) {
+        let accompanied = self.accompanied(&new).await?;
+        let (order, admission) = match self.draft(&new, &accompanied, now) {
             Ok(drafted) => drafted,
             // It may have been accepted when it could be: before the train left, within the selling hours, at that price.
             Err(refusal) => return self.known(&new).await?.map(accepted).unwrap_or(Err(refusal)),
@@ -109,14 +114,14 @@ impl App {
     }
 
     /// The order that would be recorded, and what it must pass.
-    fn draft(&self, new: &NewOrder, now: Time) -> Result<(Order, Admission), Error> {
+    fn draft(&self, new: &NewOrder, accompanied: &[bool], now: Time) -> Result<(Order, Admission), Error> {
         let legs_max = self.policy.order.legs_max;
         if new.legs.is_empty() || new.legs.len() > legs_max as usize {
             return Err(Error::Legs { max: legs_max, got: new.legs.len() });
         }
         let trains = new.legs.iter().map(|leg| self.train(leg.run, leg.interval)).collect::<Result<Vec<_>, _>>()?;
         let legs: Vec<Leg> =
-            new.legs.iter().zip(&trains).map(|(leg, train)| draft_leg(leg, train, new.passengers.len())).collect();
+            new.legs.iter().zip(&trains).map(|(leg, train)| draft_leg(leg, train, &new.passengers)).collect();
         if let Some(leg) = legs.iter().find(|leg| leg.departs_at <= now) {
             return Err(Error::Departed { departed_at: leg.departs_at });
         }
@@ -127,15 +132,26 @@ impl App {
         if legs.windows(2).any(|pair| pair[0].arrives_at > pair[1].departs_at) {
             return Err(Error::LegsOverlap);
         }
-        let members: Vec<_> =
-            new.passengers.iter().map(|it| Member { document: &it.document, kind: it.kind }).collect();
+        let members: Vec<_> = new
+            .passengers
+            .iter()
+            .zip(accompanied)
+            .map(|(it, accompanied)| Member { document: &it.document, kind: it.kind, accompanied: *accompanied })
+            .collect();
         check_party(&self.policy, &members, trains[0].boards_on)?;
 
+        let students = self.students(new)?;
         let quote = new.quote.as_deref().map(|token| self.read_quote(token, new, now)).transpose()?;
         let mut tickets = Vec::with_capacity(legs.len() * new.passengers.len());
         for (leg, (wanted, train)) in new.legs.iter().zip(&trains).enumerate() {
             for (passenger, it) in new.passengers.iter().enumerate() {
-                tickets.push(self.draft_ticket((leg, passenger), wanted, it.kind, train, quote.as_ref())?);
+                tickets.push(self.draft_ticket(
+                    (leg, passenger),
+                    (wanted, &legs[leg].places),
+                    it.kind,
+                    train,
+                    quote.as_ref(),
+                )?);
             }
         }
         let total: Money = tickets.iter().map(|ticket| ticket.fare).sum();
@@ -153,7 +169,7 @@ impl App {
             request: self.fingerprint(new),
             phase: if legs.iter().all(|leg| leg.seats == Seats::Opened) { Phase::Held } else { Phase::Opening },
             legs,
-            passengers: self.seal(new)?,
+            passengers: self.seal(new, students)?,
             tickets,
             trades: Vec::new(),
             refunds: Vec::new(),
@@ -224,15 +240,17 @@ impl App {
     fn draft_ticket(
         &self,
         (leg, passenger): (usize, usize),
-        wanted: &NewLeg,
+        (wanted, places): (&NewLeg, &[Place]),
         kind: PassengerKind,
         train: &TrainOf,
         quote: Option<&Signed>,
     ) -> Result<Ticket, Error> {
-        let place = wanted.places.iter().find(|place| usize::from(place.passenger) == passenger);
-        let place = place.ok_or(Error::NoPlace { leg, passenger })?;
+        let place = places.iter().find(|place| usize::from(place.passenger) == passenger);
+        if place.is_none() && kind.has_place() {
+            return Err(Error::NoPlace { leg, passenger });
+        }
         let what = (wanted.class, wanted.interval);
-        let berth = berth_of(place);
+        let berth = place.and_then(berth_of);
         let fare = match quote {
             Some(quote) => quote.fare(leg, passenger, berth).ok_or(Error::QuoteInvalid)?,
             None => self.fare(wanted.run, train, what, berth, (passenger, kind))?,
@@ -251,16 +269,79 @@ impl App {
         })
     }
 
-    fn seal(&self, new: &NewOrder) -> Result<Vec<Passenger>, Error> {
-        let seal = |(position, it): (usize, &NewPassenger)| {
+    /// Which children travel with an adult whose ticket they name: of the same account, good or about to be paid, for the
+    /// same train and at least as far.
+    async fn accompanied(&self, new: &NewOrder) -> Result<Vec<bool>, Error> {
+        let mut accompanied = vec![false; new.passengers.len()];
+        for (child, it) in accompanied.iter_mut().zip(&new.passengers) {
+            let (Some(ticket_id), [leg]) = (&it.adult_ticket, &*new.legs) else { continue };
+            // An order id is 36 characters; the leg and the passenger follow it.
+            let Some(Ok(id)) = ticket_id.get(..36).map(str::parse::<OrderId>) else { continue };
+            let Some(order) = self.store.get(id).await?.filter(|order| order.account == new.account) else { continue };
+            let Some(ticket) = order.tickets.iter().find(|ticket| order.ticket_id(ticket) == *ticket_id) else {
+                continue;
+            };
+            let its = &order.legs[usize::from(ticket.leg)];
+            let adult = !order.passengers[usize::from(ticket.passenger)].kind.is_child();
+            *child = adult && ticket.state.is_live() && its.run == leg.run && its.interval.contains(leg.interval);
+        }
+        Ok(accompanied)
+    }
+
+    /// The cities of each student's home and school, which the journey must join. One that was asked for in the line was
+    /// checked when it joined.
+    fn students(&self, new: &NewOrder) -> Result<Vec<Option<(String, String)>>, Error> {
+        let from_line = new.legs.iter().all(|leg| leg.opened.is_some());
+        let student = |(passenger, it): (usize, &NewPassenger)| {
+            if it.kind != PassengerKind::Student || (from_line && it.student.is_none()) {
+                return Ok(None);
+            }
+            let card =
+                it.student.as_ref().and_then(|(home, school)| Some((self.city_of(home)?, self.city_of(school)?)));
+            let (home, school) = card.ok_or(Error::StudentCard { passenger })?;
+            let legs: Vec<_> = new.legs.iter().map(|leg| (leg.run, leg.interval)).collect();
+            self.check_student(passenger, (&home, &school), &legs)?;
+            Ok(Some((home, school)))
+        };
+        new.passengers.iter().enumerate().map(student).collect()
+    }
+
+    /// Refuses a student's journey that does not join home and school, in either direction; a change of trains on the way
+    /// is part of it.
+    pub(super) fn check_student(
+        &self,
+        passenger: usize,
+        (home, school): (&str, &str),
+        legs: &[(Run, Interval)],
+    ) -> Result<(), Error> {
+        let city = |run, stop| self.city(run, stop).unwrap_or_default();
+        let joined = legs.windows(2).all(|pair| city(pair[0].0, pair[0].1.to()) == city(pair[1].0, pair[1].1.from()));
+        let ends = legs
+            .first()
+            .zip(legs.last())
+            .map(|((first, from), (last, to))| (city(*first, from.from()), city(*last, to.to())));
+        if joined && ends.is_some_and(|ends| ends == (home, school) || ends == (school, home)) {
+            return Ok(());
+        }
+        Err(Error::StudentInterval { passenger, home: home.to_owned(), school: school.to_owned() })
+    }
+
+    /// The city that a text names, or that the station it names serves.
+    fn city_of(&self, text: &str) -> Option<String> {
+        let station = self.timetable.find_stations(text).first().copied()?;
+        Some(self.timetable.station(station).city.to_string())
+    }
+
+    fn seal(&self, new: &NewOrder, students: Vec<Option<(String, String)>>) -> Result<Vec<Passenger>, Error> {
+        let seal = |((position, it), student): ((usize, &NewPassenger), Option<(String, String)>)| {
             let fresh = Fresh::from_system().map_err(|_| Error::NoRandomness)?;
             let context = passenger_context(new.id, position);
             let lookup = self.vault.lookup(&it.document);
             let (document, _) = lookup.split_first_chunk().expect("32 bytes hold 16");
             let sealed = self.vault.seal(&it.name, &it.document, &context, fresh);
-            Ok(Passenger { kind: it.kind, document: *document, sealed })
+            Ok(Passenger { kind: it.kind, document: *document, sealed, student })
         };
-        new.passengers.iter().enumerate().map(seal).collect()
+        new.passengers.iter().enumerate().zip(students).map(seal).collect()
     }
 
     /// A keyed hash of everything that makes the request this request.
@@ -275,6 +356,12 @@ impl App {
             parts.push(vec![passenger.kind.code(), passenger.document.kind().code()]);
             parts.push(passenger.document.number().into());
             parts.push(passenger.name.as_str().into());
+            let (home, school) = passenger.student.clone().unwrap_or_default();
+            let more = [home, school, passenger.adult_ticket.clone().unwrap_or_default()];
+            // Left out where there is nothing, so that older requests keep their hash.
+            if more.iter().any(|part| !part.is_empty()) {
+                parts.extend(more.map(String::into_bytes));
+            }
         }
         parts.push(new.quoted.map_or(0, Money::as_fen).to_be_bytes().into());
         self.vault.fingerprint(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
@@ -299,13 +386,15 @@ pub(super) struct TrainOf {
     pub boards_on: BoardingDate,
 }
 
-fn draft_leg(new: &NewLeg, train: &TrainOf, passengers: usize) -> Leg {
+fn draft_leg(new: &NewLeg, train: &TrainOf, passengers: &[NewPassenger]) -> Leg {
+    let seated = (0u8..).zip(passengers).filter(|(_, it)| it.kind.has_place());
+    let riders: Vec<u8> = seated.map(|(passenger, _)| passenger).collect();
     Leg {
         run: new.run,
         class: new.class,
         interval: new.interval,
-        riders: (0..passengers as u8).collect(),
-        places: new.places.clone(),
+        places: of_passengers(new.places.clone(), &riders),
+        riders,
         hold: new.hold,
         seats: if new.opened.is_some() { Seats::Opened } else { Seats::Held },
         held_again: 0,

@@ -217,7 +217,7 @@ fn replaces_same_run(order: &Order, change: &TicketChange) -> bool {
 }
 
 /// A hold counts its own passengers, an order all of them.
-fn of_passengers(places: Vec<Place>, riders: &[u8]) -> Vec<Place> {
+pub(super) fn of_passengers(places: Vec<Place>, riders: &[u8]) -> Vec<Place> {
     let rider = |place: Place| {
         let passenger = *riders.get(usize::from(place.passenger))?;
         Some(Place { passenger, ..place })

@@ -155,6 +155,8 @@ fn passenger((position, passenger): (usize, &common::Passenger)) -> Result<NewPa
         document: Document::new(document_kind, &passenger.document_number)
             .map_err(|invalid| field(at("document_number"), &invalid))?,
         kind: kind.ok_or_else(|| wrong(at("kind"), "a type of ticket"))?,
+        student: passenger.student.as_ref().map(|it| (it.home.clone(), it.school.clone())),
+        adult_ticket: (!passenger.adult_ticket_id.is_empty()).then(|| passenger.adult_ticket_id.clone()),
     })
 }
 

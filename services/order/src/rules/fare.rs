@@ -30,6 +30,7 @@ pub fn ticket_fare(
     match kind {
         PassengerKind::Adult => Ok(full),
         PassengerKind::Child => Ok(share(policy.child_percent).max(share(policy.child_floor_percent))),
+        PassengerKind::Infant => Ok(Money::ZERO),
         PassengerKind::Disabled => Ok(share(policy.disabled_percent)),
         PassengerKind::Student if policy.student_emu_classes.contains(&class) => Ok(share(policy.student_emu_percent)),
         PassengerKind::Student if class == SeatClass::HardSeat => Ok(share(policy.student_hard_seat_percent)),
@@ -53,7 +54,7 @@ mod tests {
 
     #[test]
     fn each_type_pays_its_share_rounded_to_half_a_yuan() {
-        use PassengerKind::{Adult, Child, Disabled, Student};
+        use PassengerKind::{Adult, Child, Disabled, Infant, Student};
         use SeatClass::{HardSeat, HardSleeper, Second};
         for (kind, class, full, hard_seat, expected) in [
             (Adult, Second, 55_300, None, 55_300),
@@ -70,6 +71,17 @@ mod tests {
             // 456.00 - half of 251.50 rounded to 126.00.
             (Student, HardSleeper, 45_600, Some(25_150), 33_000),
             (Disabled, HardSleeper, 45_600, None, 22_800),
+            (Infant, Second, 55_300, None, 0),
+            // The boundaries of rounding, 50 %: 0.24 down, 0.25 up to the half, 0.74 down to it, 0.75 up to the yuan.
+            (Disabled, HardSeat, 2_048, None, 1_000),
+            (Disabled, HardSeat, 2_050, None, 1_050),
+            (Disabled, HardSeat, 2_148, None, 1_050),
+            (Disabled, HardSeat, 2_150, None, 1_100),
+            // 75 % of 33.00 = 24.75, of 32.98 = 24.735.
+            (Student, Second, 3_300, None, 2_500),
+            (Student, Second, 3_298, None, 2_450),
+            // A lower berth of 200.50 less half of 101.00 = 50.50.
+            (Student, HardSleeper, 20_050, Some(10_100), 15_000),
             // The shortest ride: 1.00 x 50 % = 0.50.
             (Child, HardSeat, 100, None, 50),
         ] {

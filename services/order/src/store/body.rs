@@ -22,6 +22,9 @@ pub(super) struct Body {
     changed: Vec<ChangedRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changes: Vec<ChangeRecord>,
+    /// Passenger, city of the home, city of the school. Tells no more than the journey does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    students: Vec<(usize, String, String)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,6 +101,7 @@ pub(super) struct Read {
     pub refunds: Vec<Refund>,
     pub changed: Vec<(usize, Changed)>,
     pub changes: Vec<TicketChange>,
+    pub students: Vec<(usize, String, String)>,
 }
 
 const SEATS: [(Seats, &str); 5] = [
@@ -126,6 +130,7 @@ impl Body {
             refunds: order.refunds.iter().map(refund_record).collect(),
             changed: order.tickets.iter().enumerate().filter_map(changed_record).collect(),
             changes: order.changes.iter().map(ChangeRecord::write).collect(),
+            students: order.passengers.iter().enumerate().filter_map(student_record).collect(),
         };
         serde_json::to_string(&body).expect("texts, numbers and lists are always JSON")
     }
@@ -139,6 +144,7 @@ impl Body {
             refunds: body.refunds.into_iter().map(read_refund).collect::<Result<_, _>>()?,
             changed: body.changed.iter().map(|record| (record.ticket, record.read())).collect(),
             changes: body.changes.into_iter().map(ChangeRecord::read).collect::<Result<_, _>>()?,
+            students: body.students,
         })
     }
 }
@@ -249,6 +255,10 @@ fn read_refund(refund: RefundRecord) -> Result<Refund, StoreError> {
         fee: Money::fen(refund.fee_fen),
         state: value(&REFUNDS, &refund.state)?,
     })
+}
+
+fn student_record((position, it): (usize, &crate::order::Passenger)) -> Option<(usize, String, String)> {
+    it.student.clone().map(|(home, school)| (position, home, school))
 }
 
 fn changed_record((ticket, it): (usize, &crate::order::Ticket)) -> Option<ChangedRecord> {

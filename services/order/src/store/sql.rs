@@ -11,7 +11,10 @@ use sqlx::migrate::Migrator;
 use storage::GroupError;
 
 use super::body::Body;
-use super::{AccountLimits, AddedTickets, Admission, Change, OrderStore, PageEnd, Refusal, StoreError};
+use super::{
+    AccountLimits, AddedTickets, Admission, Change, OrderStore, PageEnd, Refusal, SealedPassenger, StoreError,
+    TicketKey,
+};
 use crate::order::{Order, Ticket, TicketState};
 use refusal::refusal_of;
 
@@ -115,6 +118,35 @@ where
         let rows = self.database.fetch(COUNT, values![run.train.as_str(), day, ordinal]).await.map_err(broken)?;
         let count = rows.first().map_or(Ok(0), |row| row.int(0)).map_err(unreadable)?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    async fn sealed_after(&self, after: Option<TicketKey>, limit: u32) -> Result<Vec<SealedPassenger>, StoreError> {
+        const SEALED: &str = "SELECT order_id, position, passenger, sealed FROM tickets \
+             WHERE (order_id, position) > ($1, $2) ORDER BY order_id, position LIMIT $3";
+        let (order, position) =
+            after.map_or((Vec::new(), -1), |key| (key.order.bytes().to_vec(), i64::from(key.position)));
+        let rows = self.database.fetch(SEALED, values![order, position, limit]).await.map_err(broken)?;
+        rows.iter().map(read::sealed).collect()
+    }
+
+    async fn count_sealed(&self) -> Result<u64, StoreError> {
+        let rows = self.database.fetch("SELECT COUNT(*) FROM tickets", Vec::new()).await.map_err(broken)?;
+        let count = rows.first().map_or(Ok(0), |row| row.int(0)).map_err(unreadable)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn reseal(&self, before: &SealedPassenger, sealed: Vec<u8>) -> Result<(), StoreError> {
+        const RESEAL: &str = "UPDATE tickets SET sealed = $4 WHERE order_id = $1 AND position = $2 AND sealed = $3";
+        let before = before.clone();
+        self.write(move |connection| {
+            let (before, sealed) = (before.clone(), sealed.clone());
+            Box::pin(async move {
+                let (order, position) = (before.ticket.order.bytes().to_vec(), i64::from(before.ticket.position));
+                let values = values![order, position, before.sealed, sealed];
+                E::execute(connection, RESEAL.into(), values).await.map(drop).map_err(broken)
+            })
+        })
+        .await
     }
 
     async fn postpone(&self, id: OrderId, due_at: Time) -> Result<(), StoreError> {

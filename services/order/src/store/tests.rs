@@ -105,6 +105,45 @@ async fn what_was_recorded_is_read_back() {
 }
 
 #[tokio::test]
+async fn passengers_are_sealed_anew_and_found_as_before() {
+    use privacy::{DocumentVault, Fresh, Key, OpenError};
+    let key = |digits: &str| Key::from_hex(&digits.repeat(32)).unwrap();
+    let vault = |current: u32, ids: &[u32]| {
+        let keys = ids.iter().map(|id| (*id, key(&format!("{id:02x}")))).collect();
+        DocumentVault::new(current, keys, key("ee")).unwrap()
+    };
+    let (old, both, new) = (vault(1, &[1]), vault(2, &[1, 2]), vault(2, &[2]));
+    for TestStore { engine, store, .. } in stores("reseal").await {
+        let document = domain::Document::new(domain::DocumentKind::Passport, "E12345678").unwrap();
+        let mut ids = Vec::new();
+        for number in 1..=3u8 {
+            let mut it = order(number.into(), &format!("a{number}"), number, "G1", (10, 12));
+            let context = crate::app::passenger_context(it.id, 0);
+            let sealer = if number == 3 { &both } else { &old };
+            it.passengers[0].sealed =
+                sealer.seal(&"李雷".parse().unwrap(), &document, &context, Fresh::from_bytes([number; 28]));
+            store.insert(&it, &admission()).await.unwrap();
+            ids.push(it.id);
+        }
+        let done = crate::reseal(&*store, &both, |_| {}).await.unwrap();
+        assert_eq!((done.done, done.total, done.resealed), (3, 3, 2), "{engine}");
+        for (number, id) in ids.iter().enumerate() {
+            let it = store.get(*id).await.unwrap().unwrap();
+            let context = crate::app::passenger_context(*id, 0);
+            assert_eq!(
+                new.open(&it.passengers[0].sealed, &context).unwrap().1,
+                document,
+                "{engine}: without the old key"
+            );
+            assert_eq!(old.open(&it.passengers[0].sealed, &context), Err(OpenError::UnknownKey(2)), "{engine}");
+            assert_eq!(it.passengers[0].document, [number as u8 + 1; 16], "{engine}: found by the same hash");
+        }
+        let again = crate::reseal(&*store, &new, |_| {}).await.unwrap();
+        assert_eq!(again.resealed, 0, "{engine}");
+    }
+}
+
+#[tokio::test]
 async fn two_writers_of_one_version_do_not_both_win() {
     for TestStore { engine, store, .. } in stores("versions").await {
         let new = order(1, "a", 1, "G1", (10, 12));

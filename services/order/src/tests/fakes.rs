@@ -81,6 +81,11 @@ impl FakeInventory {
         self.holds.lock().entry(hold).or_insert((Stage::Held, passengers.iter().copied().collect()));
     }
 
+    /// As if a hold had never been.
+    pub fn forget(&self, hold: HoldId) {
+        self.holds.lock().remove(&hold);
+    }
+
     /// Every hold that is not a ticket runs out.
     pub fn expire(&self) {
         for (stage, _) in self.holds.lock().values_mut().filter(|(stage, _)| *stage != Stage::Confirmed) {

@@ -315,8 +315,12 @@ fn new_order(world: &World, draft: &Draft) -> Order {
         changed: None,
     };
     let people = draft.documents.len();
-    let passenger =
-        |document: &[u8; 16]| Passenger { kind: PassengerKind::Adult, document: *document, sealed: Vec::new() };
+    let passenger = |document: &[u8; 16]| Passenger {
+        kind: PassengerKind::Adult,
+        document: *document,
+        sealed: Vec::new(),
+        student: None,
+    };
     let account: AccountId = "simulated".parse().expect("an account");
     Order {
         id: draft.id,

@@ -167,6 +167,12 @@ pub fn request(number: u32) -> wire::JoinWaitlistRequest {
 
 pub fn passenger(number: &str) -> common::Passenger {
     common::Passenger {
-        name: "李雷".into(), document_kind: 1, document_number: number.into(), kind: 1, preference: 1
+        name: "李雷".into(),
+        document_kind: 1,
+        document_number: number.into(),
+        kind: 1,
+        preference: 1,
+        student: None,
+        adult_ticket_id: String::new(),
     }
 }

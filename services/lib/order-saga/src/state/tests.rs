@@ -39,7 +39,7 @@ fn order(legs: u8) -> Order {
         student_year: None,
         changed: None,
     };
-    let passenger = |n: u8| Passenger { kind: PassengerKind::Adult, document: [n; 16], sealed: vec![n] };
+    let passenger = |n: u8| Passenger { kind: PassengerKind::Adult, document: [n; 16], sealed: vec![n], student: None };
     Order {
         id,
         account: "tester".parse().unwrap(),

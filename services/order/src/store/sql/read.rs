@@ -3,8 +3,8 @@
 use domain::{Channel, Money, OrderId, PassengerKind, Time};
 use portable_sql::Row;
 
-use super::super::StoreError;
 use super::super::body::Body;
+use super::super::{SealedPassenger, StoreError, TicketKey};
 use super::unreadable;
 use crate::order::{EndReason, Order, Paid, Passenger, Phase, Ticket, TicketState};
 
@@ -41,6 +41,15 @@ pub(super) fn order_id(bytes: &[u8]) -> Result<OrderId, StoreError> {
     Ok(OrderId::from_u128(u128::from_be_bytes(bytes)))
 }
 
+pub(super) fn sealed(row: &Row) -> Result<SealedPassenger, StoreError> {
+    let position = row.int(1).map_err(unreadable)? as u32;
+    Ok(SealedPassenger {
+        ticket: TicketKey { order: order_id(row.bytes(0).map_err(unreadable)?)?, position },
+        passenger: row.int(2).map_err(unreadable)? as u8,
+        sealed: row.bytes(3).map_err(unreadable)?.to_vec(),
+    })
+}
+
 fn order(rows: &[Row]) -> Result<Order, StoreError> {
     let first = rows.first().ok_or_else(|| damaged("an order without tickets"))?;
     let moment = |index| first.optional_int(index).map(|at| at.map(Time::from_millis)).map_err(unreadable);
@@ -57,7 +66,11 @@ fn order(rows: &[Row]) -> Result<Order, StoreError> {
     }
     // Every passenger is on the first leg.
     let on_first_leg = rows.iter().zip(&tickets).filter(|(_, ticket)| ticket.leg == 0);
-    let passengers = on_first_leg.map(|(row, _)| passenger(row)).collect::<Result<_, _>>()?;
+    let mut passengers = on_first_leg.map(|(row, _)| passenger(row)).collect::<Result<Vec<_>, _>>()?;
+    for (position, home, school) in body.students {
+        passengers.get_mut(position).ok_or_else(|| damaged("a student who is no passenger"))?.student =
+            Some((home, school));
+    }
     Ok(Order {
         id: order_id(first.bytes(0).map_err(unreadable)?)?,
         account: first.text(1).map_err(unreadable)?.parse().map_err(|_| damaged("account"))?,
@@ -107,6 +120,7 @@ fn passenger(row: &Row) -> Result<Passenger, StoreError> {
         kind: kind.ok_or_else(|| damaged("passenger kind"))?,
         document: fixed(row.bytes(18).map_err(unreadable)?)?,
         sealed: row.bytes(19).map_err(unreadable)?.to_vec(),
+        student: None,
     })
 }
 
