@@ -45,6 +45,8 @@ enum Command {
     RefundRun(WithTarget<client::RefundRun>),
     Reconcile(WithTarget<client::Reconcile>),
     Ring(WithTargetSub<client::RingCommand>),
+    #[command(subcommand)]
+    Keys(tools::KeysCommand),
     Token(tools::Token),
     /// Lists the places where a process can be told to die, to wait or to fail on purpose
     #[command(hide = true)]
@@ -118,6 +120,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             tools::failpoints();
             Ok(())
         }
+        Command::Keys(command) => Ok(tools::keys(&command).await?),
         Command::Token(token) => Ok(tools::token(&token)?),
         Command::Timetable(command) => Ok(tools::timetable(&command)?),
         Command::Policy(command) => replay::policy(command),

@@ -88,6 +88,33 @@ impl Keys {
         Self::load(path)
     }
 
+    /// Adds a new vault key to a file and makes it the current one; gives its id. What else stands in the file stays as it is.
+    ///
+    /// # Errors
+    /// As [`Self::load_or_make`]; and a file that cannot be written, or does not name its current key on a line of its own.
+    pub fn rotate(path: &Path) -> Result<u32, KeysError> {
+        let keys = Self::load_or_make(path)?;
+        let io = |source| KeysError::Io { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        let id = keys.privacy.vault_keys.iter().map(|key| key.id).max().unwrap_or(0) + 1;
+        let is_current = |line: &str| line.trim_start().starts_with("vault_current_key");
+        if text.lines().filter(|line| is_current(line)).count() != 1 {
+            let reason = "vault_current_key does not stand on one line of its own".to_owned();
+            return Err(KeysError::Content { path: path.to_owned(), reason });
+        }
+        let line = |line: &str| {
+            if is_current(line) { format!("vault_current_key = {id}\n") } else { format!("{line}\n") }
+        };
+        let mut rotated: String = text.lines().map(line).collect();
+        rotated.push_str(&format!("\n[[privacy.vault_keys]]\nid = {id}\nkey = \"{}\"\n", random_hex()?));
+        // Whole or not at all: a half-written key file would lock everybody out.
+        let beside = path.with_extension("toml.new");
+        write_new(&beside, &rotated)?;
+        Self::load(&beside)?;
+        std::fs::rename(&beside, path).map_err(io)?;
+        Ok(id)
+    }
+
     /// Which tokens are trusted.
     ///
     /// # Errors
@@ -130,7 +157,6 @@ fn without_values(error: &toml::de::Error, text: &str) -> String {
 }
 
 fn make(path: &Path) -> Result<(), KeysError> {
-    let io = |source| KeysError::Io { path: path.to_owned(), source };
     let text = format!(
         "# Secrets of this data directory. Whoever reads them can sign tokens and open passengers' records.\n\
          callback_secret = \"{}\"\n\n\
@@ -143,6 +169,12 @@ fn make(path: &Path) -> Result<(), KeysError> {
         random_hex()?,
         random_hex()?,
     );
+    write_new(path, &text)
+}
+
+/// Writes a file that is not there yet, readable by its owner alone.
+fn write_new(path: &Path, text: &str) -> Result<(), KeysError> {
+    let io = |source| KeysError::Io { path: path.to_owned(), source };
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -170,6 +202,22 @@ mod tests {
         let again = Keys::load_or_make(&path).unwrap();
         let keys = |keys: &Keys| keys.token_options(&path).unwrap().public_keys;
         assert_eq!(keys(&first), keys(&again));
+    }
+
+    #[test]
+    fn a_rotated_file_seals_with_a_new_key_and_keeps_all_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.toml");
+        let before = Keys::load_or_make(&path).unwrap();
+        assert_eq!(Keys::rotate(&path).unwrap(), 2);
+        assert_eq!(Keys::rotate(&path).unwrap(), 3);
+        let after = Keys::load(&path).unwrap();
+        let ids: Vec<_> = after.privacy.vault_keys.iter().map(|key| key.id).collect();
+        assert_eq!((after.privacy.vault_current_key, ids), (3, vec![1, 2, 3]));
+        let first = |keys: &Keys| keys.privacy.vault_keys[0].key.expose_secret().to_owned();
+        assert_eq!(first(&before), first(&after));
+        assert!(after.privacy.document_vault().is_ok());
+        assert_eq!(before.token_options(&path).unwrap().public_keys, after.token_options(&path).unwrap().public_keys);
     }
 
     #[test]
