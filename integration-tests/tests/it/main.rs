@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod bad_input;
+mod canary;
 mod crash;
 mod crate_graph;
 mod disk_full;

@@ -21,13 +21,16 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Availability is at most 1 s old in normal running; a loaded machine gets more.
 const SHOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Adds a token to each call.
+/// Adds a token to each call, and the wish that it be traced.
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert("authorization", self.0.clone());
+        let ids = (uuid::Uuid::now_v7().simple(), uuid::Uuid::now_v7().as_u64_pair().1);
+        let traced = format!("00-{}-{:016x}-01", ids.0, ids.1);
+        request.metadata_mut().insert("traceparent", traced.parse().expect("plain text"));
         Ok(request)
     }
 }

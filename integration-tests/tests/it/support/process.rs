@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -73,8 +74,18 @@ impl Serving {
 
     /// The same for a process that may die before it is ready: how it ended.
     pub fn start_mortal(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self, ExitStatus> {
+        Self::launch(arguments, environment, Stdio::inherit())
+    }
+
+    /// The same with its logs in a file.
+    pub fn start_logging(arguments: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
+        let started = Self::launch(arguments, environment, File::create(log).unwrap().into());
+        started.unwrap_or_else(|status| panic!("ended before it was ready: {arguments:?}: {status}"))
+    }
+
+    fn launch(arguments: &[&str], environment: &[(&str, &str)], log: Stdio) -> Result<Self, ExitStatus> {
         let mut command = command(&["serve"]);
-        command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
+        command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let started = Instant::now();
