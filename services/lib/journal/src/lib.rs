@@ -31,6 +31,7 @@ mod index;
 mod partitioned;
 mod postgres;
 mod rows;
+mod run_steps;
 mod sqlite;
 mod steps;
 mod time;

@@ -13,6 +13,7 @@ use storage::OpenOptions;
 use tokio::time::timeout;
 
 use crate::rows::{self, Appended, in_order, number_column, slot_column};
+use crate::run_steps::postgres as run_steps;
 use crate::steps::postgres as steps;
 use crate::time::ServerClock;
 use crate::types::check_appends;
@@ -164,7 +165,7 @@ impl Journal for PostgresJournal {
         let history = self
             .within(async {
                 let mut transaction = begin_read(&mut connection).await?;
-                let history = steps::load_run(&mut transaction, run).await?;
+                let history = run_steps::load_run(&mut transaction, run).await?;
                 transaction.commit().await?;
                 Ok(history)
             })
@@ -230,13 +231,13 @@ impl Journal for PostgresJournal {
 
     async fn runs_of(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
         let mut connection = self.lend().await?;
-        let runs = self.within(steps::runs_of(&mut connection, slot)).await;
+        let runs = self.within(run_steps::runs_of(&mut connection, slot)).await;
         connection.settle(runs)
     }
 
     async fn runs_without_snapshot(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
         let mut connection = self.lend().await?;
-        let runs = self.within(steps::runs_without_snapshot(&mut connection, slot)).await;
+        let runs = self.within(run_steps::runs_without_snapshot(&mut connection, slot)).await;
         connection.settle(runs)
     }
 

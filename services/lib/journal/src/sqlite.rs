@@ -13,6 +13,7 @@ use sqlx::{Connection, Sqlite, SqliteConnection};
 use storage::{GroupWriter, GroupWriterOptions, SqliteDatabase};
 
 use crate::rows::{self, in_order, slot_column};
+use crate::run_steps::sqlite as run_steps;
 use crate::steps::sqlite as steps;
 use crate::time::WallClock;
 use crate::types::check_appends;
@@ -129,7 +130,7 @@ impl Journal for SqliteJournal {
     async fn load_run(&self, run: &Run) -> Result<RunHistory, JournalError> {
         let mut connection = self.database.readers().acquire().await?;
         let mut transaction = connection.begin().await?;
-        steps::load_run(&mut transaction, run).await
+        run_steps::load_run(&mut transaction, run).await
     }
 
     async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
@@ -168,11 +169,11 @@ impl Journal for SqliteJournal {
     }
 
     async fn runs_of(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
-        steps::runs_of(&mut *self.database.readers().acquire().await?, slot).await
+        run_steps::runs_of(&mut *self.database.readers().acquire().await?, slot).await
     }
 
     async fn runs_without_snapshot(&self, slot: SlotId) -> Result<Vec<Run>, JournalError> {
-        steps::runs_without_snapshot(&mut *self.database.readers().acquire().await?, slot).await
+        run_steps::runs_without_snapshot(&mut *self.database.readers().acquire().await?, slot).await
     }
 
     async fn purgeable(&self, committed_before: Time) -> Result<Vec<(SlotId, u64)>, JournalError> {

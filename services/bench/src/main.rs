@@ -1,0 +1,143 @@
+//! `bench`: compares the fleet's hold path with other designs, in one run on one machine.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bench::{Design, Engines, Findings, Options, Workload};
+use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Compares the fleet's hold path with other designs, in one run on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Holds, releases and refusals by every design; the journal against the bare insert; loading.
+    #[command(after_help = EXAMPLES)]
+    Holds(Holds),
+}
+
+const EXAMPLES: &str = "Examples:
+  scripts/bench holds                                 everything, some ten minutes
+  scripts/bench holds --seconds 3 --rounds 5          the same with less noise
+  scripts/bench holds --variants redis,chunyun-postgres --clients 64
+  scripts/bench holds --parts journal --json          the journal alone, as JSON
+
+Engines are named by CHUNYUN_TEST_POSTGRES, CHUNYUN_TEST_REDIS and CHUNYUN_TEST_REDIS_FSYNC, as scripts/engines sets
+them; a design whose engine is missing is left out.";
+
+#[derive(Debug, clap::Args)]
+struct Holds {
+    /// Prints JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// How long each measurement takes, in seconds.
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    seconds: f64,
+    /// How often all take their turn; the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+    /// Clients at once.
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 1_024], value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    clients: Vec<u16>,
+    /// Designs whose names begin with one of these; all when left out.
+    #[arg(long, value_delimiter = ',')]
+    variants: Vec<String>,
+    /// What is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Holds, Part::Refusals, Part::Journal])]
+    parts: Vec<Part>,
+}
+
+/// A part of the bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Holds and releases of a hot train, then over 1,000 trains.
+    Holds,
+    /// Refusals of a sold-out train.
+    Refusals,
+    /// Appending to the journal and loading from it.
+    Journal,
+}
+
+/// Events of the train-date that is loaded cold: a large one, sold out twice over.
+const LOADED_EVENTS: usize = 5_000;
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let parsed = text.parse().ok().filter(|seconds| (0.05..=600.0).contains(seconds));
+    parsed.ok_or_else(|| "0.05 to 600".to_owned())
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program of the command line")]
+async fn main() -> ExitCode {
+    let Command::Holds(arguments) = Arguments::parse().command;
+    let json = arguments.json;
+    match measure(arguments).await {
+        Ok(findings) if json => println!("{:#}", bench::to_json(&findings)),
+        Ok(findings) => print!("{}", bench::print(&findings)),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            eprintln!("bench: {error}{cause}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+async fn measure(arguments: Holds) -> Result<Findings, bench::BenchError> {
+    let engine = |name| std::env::var(name).ok();
+    let engines = Engines {
+        postgres: engine("CHUNYUN_TEST_POSTGRES"),
+        redis: engine("CHUNYUN_TEST_REDIS"),
+        redis_fsync: engine("CHUNYUN_TEST_REDIS_FSYNC"),
+    };
+    let wanted = |design: &Design| {
+        arguments.variants.is_empty() || arguments.variants.iter().any(|name| design.name().starts_with(name.as_str()))
+    };
+    let mut workloads = Vec::new();
+    if arguments.parts.contains(&Part::Holds) {
+        workloads.extend([Workload::HotTrain, Workload::Spread]);
+    }
+    if arguments.parts.contains(&Part::Refusals) {
+        workloads.push(Workload::SoldOut);
+    }
+    let time = Duration::from_secs_f64(arguments.seconds);
+    let options = Options {
+        engines: engines.clone(),
+        warm_up: time / 3,
+        time,
+        rounds: arguments.rounds.into(),
+        clients: arguments.clients.iter().map(|clients| usize::from(*clients)).collect(),
+        designs: Design::ALL.into_iter().filter(wanted).collect(),
+        workloads,
+    };
+    let bar = bar();
+    let mut findings = Findings::default();
+    if !options.workloads.is_empty() {
+        let progress = |done: usize, total: usize, what: &str| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            bar.set_message(what.to_owned());
+        };
+        (findings.outcomes, findings.restarts) = bench::run(options, progress).await?;
+    }
+    if arguments.parts.contains(&Part::Journal) {
+        (findings.appending, findings.loading) =
+            bench::appending::measure(engines.postgres.as_deref(), 2 * time, LOADED_EVENTS, |what| {
+                bar.set_message(what.to_owned());
+            })
+            .await?;
+    }
+    bar.finish_and_clear();
+    Ok(findings)
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} eta {eta} {msg}");
+    ProgressBar::new(0).with_style(style.expect("the template is well formed"))
+}
