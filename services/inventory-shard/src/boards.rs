@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use domain::{Run, SLOTS, ServiceDate, SlotId, Time};
 use parking_lot::Mutex;
-use proto::inventory::v1::{Board, SaleState, WatchBoardsResponse};
+use proto::inventory::v1::{Board, SaleState, SlotUse, WatchBoardsResponse};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -49,6 +49,8 @@ struct Kept {
     sequence: u64,
     board: Arc<Board>,
     has_line: bool,
+    /// Whether any place of the run is held or sold.
+    is_sold: bool,
 }
 
 /// A watcher is sent something at least this often, so that it can tell a quiet shard from a dead one.
@@ -83,12 +85,24 @@ impl Boards {
         self.lines[usize::from(slot.number())].load(Ordering::Relaxed) > 0
     }
 
+    /// What the slots that have boards are used for.
+    pub fn use_of_slots(&self) -> BTreeMap<SlotId, SlotUse> {
+        let mut slots: BTreeMap<SlotId, SlotUse> = BTreeMap::new();
+        for (run, kept) in &self.state.lock().by_run {
+            let of_slot = slots.entry(run.slot()).or_default();
+            of_slot.slot = u32::from(run.slot().number());
+            of_slot.train_dates += 1;
+            of_slot.train_dates_sold += u32::from(kept.is_sold);
+        }
+        slots
+    }
+
     /// Keeps a run's new board. Watchers hear of it at the next [`Self::publish`].
-    fn put(&self, run: Run, board: Board, has_line: bool) {
+    fn put(&self, run: Run, board: Board, has_line: bool, is_sold: bool) {
         let mut state = self.state.lock();
         state.sequence += 1;
         let sequence = state.sequence;
-        let before = state.by_run.insert(run, Kept { sequence, board: Arc::new(board), has_line });
+        let before = state.by_run.insert(run, Kept { sequence, board: Arc::new(board), has_line, is_sold });
         if let Some(before) = &before {
             state.by_sequence.remove(&before.sequence);
         }
@@ -103,7 +117,7 @@ impl Boards {
         if let Some(shown) = shown.filter(|board| board.sale() != SaleState::Closed) {
             let empty = Board { sale: SaleState::Closed.into(), stops: 0, classes: Vec::new(), ..Board::clone(&shown) };
             // Of one version, the board of a later time is the newer one.
-            self.put(run, Board { as_of_ms: shown.as_of_ms + 1, line_open: false, ..empty }, false);
+            self.put(run, Board { as_of_ms: shown.as_of_ms + 1, line_open: false, ..empty }, false, true);
         }
     }
 
@@ -230,13 +244,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_watcher_gets_the_latest_board_of_each_run_only() {
         let boards = Arc::new(Boards::new());
-        boards.put(run("G1"), board(1), false);
-        boards.put(run("G2"), board(1), false);
+        boards.put(run("G1"), board(1), false, false);
+        boards.put(run("G2"), board(1), false, false);
         boards.publish(None, false);
         let mut watcher = Boards::watch(boards.clone(), Duration::from_millis(100));
         assert_eq!(versions(&watcher.next().await), [1, 1]);
         for version in 2..=9 {
-            boards.put(run("G1"), board(version), false);
+            boards.put(run("G1"), board(version), false, false);
             boards.publish(Some(Time::from_millis(version as i64)), true);
         }
         let message = watcher.next().await;
@@ -247,7 +261,7 @@ mod tests {
     async fn many_boards_come_in_bounded_messages_and_the_proof_with_the_last() {
         let boards = Arc::new(Boards::new());
         for number in 0..600 {
-            boards.put(run(&format!("G{number}")), board(1), false);
+            boards.put(run(&format!("G{number}")), board(1), false, false);
         }
         boards.publish(Some(Time::from_millis(5)), true);
         let mut watcher = Boards::watch(boards.clone(), Duration::from_millis(100));
@@ -264,8 +278,8 @@ mod tests {
         let boards = Arc::new(Boards::new());
         let (stays, goes) = (run("G1"), run("G2"));
         assert_ne!(stays.slot(), goes.slot());
-        boards.put(stays, board(1), true);
-        boards.put(goes, board(1), true);
+        boards.put(stays, board(1), true, false);
+        boards.put(goes, board(1), true, false);
         boards.publish(None, false);
         let mut early = Boards::watch(boards.clone(), Duration::from_millis(100));
         early.next().await;
@@ -275,7 +289,7 @@ mod tests {
         assert!(boards.has_line(stays.slot()) && !boards.has_line(goes.slot()));
         let late = Boards::watch(boards.clone(), Duration::from_millis(100)).next().await;
         assert_eq!(late.boards.len(), 1);
-        boards.put(goes, board(2), false);
+        boards.put(goes, board(2), false, false);
         boards.publish(None, false);
         let message = early.next().await;
         assert_eq!((versions(&message), message.left_slots.len()), (vec![2], 0));

@@ -39,6 +39,12 @@ pub enum Error {
         /// The ring's version.
         ring_version: u64,
     },
+    /// The slot was given up while the request waited.
+    #[error("the slot of this run has just been given up")]
+    Moved {
+        /// The version of the ring that says whose it is.
+        ring_version: u64,
+    },
     /// The engine cannot say.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -70,6 +76,9 @@ impl From<Error> for Failure {
             Error::NotOwner { ref owner, ring_version } => Self::refused(reason::NOT_OWNER, error.to_string())
                 .with("owner", owner)
                 .with("ring_version", ring_version),
+            Error::Moved { ring_version } => {
+                Self::refused(reason::NOT_OWNER, error.to_string()).with("ring_version", ring_version)
+            }
             Error::Engine(error) => not_answered(error),
             Error::HoldNotFound => Self::not_found(reason::HOLD_NOT_FOUND, error.to_string()),
             Error::RunNotFound => Self::not_found(reason::RUN_NOT_FOUND, error.to_string()),

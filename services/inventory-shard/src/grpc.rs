@@ -59,9 +59,9 @@ impl Face {
         Self { engine, ownership, boards, feed, bounds }
     }
 
-    fn run(&self, named: Option<&common::Run>) -> Result<Run, Error> {
+    async fn run(&self, named: Option<&common::Run>) -> Result<Run, Error> {
         let run = command::run(named)?;
-        self.ownership.check(run)?;
+        self.ownership.admit(run).await?;
         Ok(run)
     }
 
@@ -69,12 +69,13 @@ impl Face {
         let context = CallContext::current();
         let trace = context.trace.map(TraceContext::bytes);
         let timeout = context.remaining().map_or(self.bounds.timeout_default, answered_in_time);
-        Ok(self.engine.submit(run, trace, command, timeout).await?)
+        let decision = self.engine.submit(run, trace, command, timeout).await;
+        decision.map_err(|error| self.ownership.explain(error))
     }
 
     /// Has a command decided and gives its answer.
     async fn answer(&self, named: Option<&common::Run>, command: Command) -> Result<Answer, Error> {
-        let run = self.run(named)?;
+        let run = self.run(named).await?;
         Ok(self.submit(run, command).await?.answer()?)
     }
 
@@ -84,11 +85,12 @@ impl Face {
         look: impl FnOnce(&TrainDate) -> T + Send + 'static,
     ) -> Result<Viewed<T>, Error> {
         let timeout = CallContext::current().remaining().map_or(self.bounds.timeout_default, answered_in_time);
-        Ok(self.engine.read(run, timeout, look).await?)
+        let seen = self.engine.read(run, timeout, look).await;
+        seen.map_err(|error| self.ownership.explain(error))
     }
 
     async fn hold_one(&self, request: &HoldRequest) -> Result<HoldResponse, Error> {
-        let run = self.run(request.run.as_ref())?;
+        let run = self.run(request.run.as_ref()).await?;
         hold_stream::held(self.submit(run, Command::Hold(command::hold(request)?)).await?)
     }
 
@@ -116,14 +118,14 @@ impl Face {
     }
 
     async fn hold_now(&self, request: &GetHoldRequest) -> Result<GetHoldResponse, Error> {
-        let run = self.run(request.run.as_ref())?;
+        let run = self.run(request.run.as_ref()).await?;
         let hold = command::hold_id("hold_id", &request.hold_id)?;
         let seen = self.read(run, move |train_date| train_date.hold(hold)).await?;
         seen.value.map(|view| answer::hold_view(&view)).ok_or(Error::HoldNotFound)
     }
 
     async fn join(&self, request: &JoinLineRequest) -> Result<JoinLineResponse, Error> {
-        let run = self.run(request.run.as_ref())?;
+        let run = self.run(request.run.as_ref()).await?;
         match self.submit(run, command::join(request)?).await?.answer()? {
             Answer::Joined { sequence } => {
                 // Those who came after it in this instant are counted too; never more than ever came before it.
@@ -149,7 +151,7 @@ impl Face {
     }
 
     async fn board_now(&self, request: &GetBoardRequest) -> Result<GetBoardResponse, Error> {
-        let run = self.run(request.run.as_ref())?;
+        let run = self.run(request.run.as_ref()).await?;
         let Viewed { value, epoch, version, time } = self.read(run, TrainDate::board).await?;
         if value.stops == 0 {
             return Err(Error::RunNotFound);

@@ -9,26 +9,32 @@ mod config;
 mod error;
 mod feed;
 mod grpc;
+mod membership;
 mod metrics;
+mod operator;
 mod ownership;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use discovery::Discovery;
 use domain::Invalid;
 use engine::Engine;
 use journal::Journal;
 use proto::inventory::v1::inventory_service_server::InventoryServiceServer;
+use proto::inventory::v1::shard_operator_service_server::ShardOperatorServiceServer;
 use ring::{LayoutError, Ring};
 use rpc::Component;
-use shard_client::{Discovery, ShardState};
 
 pub use config::Options;
+pub use membership::Departure;
 
 use crate::boards::Boards;
 use crate::boards::keeper::{Keeper, Timing};
 use crate::feed::Feed;
 use crate::grpc::{Bounds, Face};
+use crate::membership::Life;
+use crate::operator::OperatorFace;
 use crate::ownership::Ownership;
 
 /// What a shard needs.
@@ -40,6 +46,8 @@ pub struct Dependencies {
     pub discovery: Arc<dyn Discovery>,
     /// Where others reach the shard; none when they are all in this process.
     pub address: Option<String>,
+    /// Asks the shard to leave before it is stopped.
+    pub departure: Departure,
 }
 
 /// Why a shard cannot be built.
@@ -53,14 +61,14 @@ pub enum BuildError {
     Ring(#[from] LayoutError),
 }
 
-/// Builds the role under the shard's own name. It is ready once it has claimed every slot that the ring gives it. Must be
-/// called inside a tokio runtime.
+/// Builds the role under the shard's own name. One that the ring counts is ready once it has claimed every slot that is its
+/// own; one that joins, once it has warmed up. Must be called inside a tokio runtime.
 ///
 /// # Errors
 /// Options that could not work, or a membership that makes no ring.
 pub fn build(options: Options, dependencies: Dependencies) -> Result<Component, BuildError> {
     options.validate()?;
-    let Dependencies { journal, discovery, address } = dependencies;
+    let Dependencies { journal, discovery, address, departure } = dependencies;
     let layout = discovery.watch().borrow().layout.clone();
     let ownership = Ownership::new(options.shard_id()?, Ring::new(layout)?);
     let engine = Engine::start(journal.clone(), options.engine());
@@ -87,26 +95,23 @@ pub fn build(options: Options, dependencies: Dependencies) -> Result<Component, 
         stream_holds_max: options.stream_holds_max,
         board_interval: millis(options.board_interval_ms),
     };
-    let face = Face::new(handle.clone(), ownership.clone(), boards, feed, bounds);
+    let face = Face::new(handle.clone(), ownership.clone(), boards.clone(), feed, bounds);
     let message_bytes_max = options.limits.message_bytes_max as usize;
     let server = InventoryServiceServer::new(face).max_decoding_message_size(message_bytes_max);
 
-    let (first, owner) = (ownership.clone(), handle.clone());
+    let operator = ShardOperatorServiceServer::new(OperatorFace::new(handle.clone(), ownership.clone(), boards));
+    let (life, mut when_ready) = Life::new(ownership, handle, discovery, address);
     let ready = async move {
-        owner.own(first.slots()).await;
-        owner.owned().await;
+        // A life that has ended is never ready.
+        if when_ready.wait_for(|ready| *ready).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     };
     let drain = millis(options.drain_ms);
-    let registry = discovery.clone();
-    let shard = options.shard_id()?;
     Ok(Component::new(options.shard.clone(), options.limits)
         .service(server)
-        .task("ring", move |stop| ownership.follow(discovery, handle, stop))
-        .task("registration", move |stop| async move {
-            let registered = registry.register(shard, address, ShardState::Serving);
-            stop.cancelled().await;
-            registered.leave().await;
-        })
+        .service(operator)
+        .task("membership", move |stop| life.run(departure, stop))
         .task("boards", move |stop| keeper.run(stop))
         .task("engine", move |stop| async move {
             stop.cancelled().await;

@@ -71,6 +71,7 @@ struct Proof {
 struct Look {
     board: Board,
     has_line: bool,
+    is_sold: bool,
 }
 
 impl Keeper {
@@ -168,6 +169,7 @@ impl Keeper {
                 let look = engine.read(run, READ_TIMEOUT, |train_date| Look {
                     board: train_date.board(),
                     has_line: train_date.waiting() > 0,
+                    is_sold: train_date.holds().any(|hold| hold.stage.is_live()),
                 });
                 (run, look.await)
             })
@@ -212,7 +214,7 @@ impl Keeper {
 }
 
 fn show(boards: &Boards, slots: &mut HashMap<SlotId, Proof>, run: Run, seen: Viewed<Look>) {
-    let Viewed { value: Look { board, has_line }, epoch, version, time } = seen;
+    let Viewed { value: Look { board, has_line, is_sold }, epoch, version, time } = seen;
     // A run that is in the journal but was never put on sale has no board.
     if board.stops == 0 {
         return;
@@ -224,7 +226,7 @@ fn show(boards: &Boards, slots: &mut HashMap<SlotId, Proof>, run: Run, seen: Vie
         proved: time,
         answered_at: Instant::now(),
     });
-    boards.put(run, board_to_wire(run, &board, epoch.0, version.0, time.millis()), has_line);
+    boards.put(run, board_to_wire(run, &board, epoch.0, version.0, time.millis()), has_line, is_sold);
 }
 
 /// The earliest service date whose boards are kept. Dates are counted in UTC: half a day more or less does not matter.

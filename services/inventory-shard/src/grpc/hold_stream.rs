@@ -10,6 +10,8 @@ use proto::inventory::v1::{
 };
 use rpc::context::TraceContext;
 use rpc::{Failure, encode_status};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::error::Error;
@@ -18,6 +20,8 @@ use crate::ownership::Ownership;
 
 /// The most holds in one message.
 const ITEMS_MAX: usize = 256;
+/// How long a hold waits for the ring that its caller knows already.
+const EARLY_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// One stream of one caller. Nothing is spawned: it works while it is asked for its next message.
 pub struct HoldStream {
@@ -28,6 +32,9 @@ pub struct HoldStream {
     ownership: Ownership,
     replies: ReplyQueue,
     unanswered: usize,
+    /// Holds of callers that know a newer ring than this shard, with until when they wait for it. Counted as unanswered.
+    early: Vec<(HoldStreamItem, Instant)>,
+    ring_versions: watch::Receiver<u64>,
     unanswered_max: usize,
     timeout_default: Duration,
 }
@@ -41,8 +48,19 @@ impl HoldStream {
         unanswered_max: usize,
         timeout_default: Duration,
     ) -> Self {
-        let replies = ReplyQueue::new();
-        Self { requests, open: true, engine, ownership, replies, unanswered: 0, unanswered_max, timeout_default }
+        let ring_versions = ownership.versions();
+        Self {
+            requests,
+            open: true,
+            engine,
+            ownership,
+            replies: ReplyQueue::new(),
+            unanswered: 0,
+            early: Vec::new(),
+            ring_versions,
+            unanswered_max,
+            timeout_default,
+        }
     }
 
     /// The next answers; none once the caller has ended its side and everything is answered.
@@ -53,7 +71,8 @@ impl HoldStream {
                 return None;
             }
             let answers = tokio::select! {
-                answered = self.replies.next(), if self.unanswered > 0 => self.answers(answered),
+                answered = self.replies.next(), if self.unanswered > self.early.len() => self.answers(answered),
+                () = newer_ring(&mut self.ring_versions, &self.early), if !self.early.is_empty() => self.submit_early(),
                 message = self.requests.message(), if may_read => match message {
                     Ok(Some(message)) => match self.submit(message) {
                         Ok(answers) => answers,
@@ -83,9 +102,41 @@ impl HoldStream {
         if message.items.len() > ITEMS_MAX {
             return Err(Failure::bad_field("items", format!("at most {ITEMS_MAX} holds in one message")));
         }
+        let now = Instant::now();
+        let mut items = Vec::with_capacity(message.items.len());
+        for item in message.items {
+            if self.is_early(&item) {
+                self.unanswered += 1;
+                self.early.push((item, now + EARLY_WAIT_MAX));
+            } else {
+                items.push(item);
+            }
+        }
+        Ok(self.hand_over(items))
+    }
+
+    /// Whether the caller knows a newer ring, by which the run may be this shard's.
+    fn is_early(&self, item: &HoldStreamItem) -> bool {
+        let named = item.hold.as_ref().map(|hold| &hold.run).or(item.release.as_ref().map(|release| &release.run));
+        let run = named.and_then(|run| command::run(run.as_ref()).ok());
+        self.ownership.is_behind(Some(item.ring_version)) && run.is_some_and(|run| self.ownership.check(run).is_err())
+    }
+
+    /// Asks for those again whose ring has come, and sends those on who have waited long enough.
+    fn submit_early(&mut self) -> Vec<HoldStreamAnswer> {
+        let now = Instant::now();
+        let waiting = std::mem::take(&mut self.early);
+        let (waiting, ripe): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(item, until)| *until > now && self.is_early(item));
+        self.early = waiting;
+        self.unanswered -= ripe.len();
+        self.hand_over(ripe.into_iter().map(|(item, _)| item).collect())
+    }
+
+    fn hand_over(&mut self, items: Vec<HoldStreamItem>) -> Vec<HoldStreamAnswer> {
         let mut answers = Vec::new();
-        let mut submissions = Vec::with_capacity(message.items.len());
-        for item in &message.items {
+        let mut submissions = Vec::with_capacity(items.len());
+        for item in &items {
             match self.submission(item) {
                 Ok(submission) => submissions.push(submission),
                 Err(error) => answers.push(refused(item.correlation, error)),
@@ -93,7 +144,7 @@ impl HoldStream {
         }
         self.unanswered += submissions.len();
         self.engine.submit_all(submissions, &self.replies);
-        Ok(answers)
+        answers
     }
 
     fn submission(&self, item: &HoldStreamItem) -> Result<Submission, Error> {
@@ -116,12 +167,21 @@ impl HoldStream {
         self.unanswered -= answered.len();
         answered
             .into_iter()
-            .map(|Answered { correlation, result }| match result.map_err(Error::from).and_then(outcome) {
-                Ok(outcome) => HoldStreamAnswer { correlation, outcome: Some(outcome) },
-                Err(error) => refused(correlation, error),
+            .map(|Answered { correlation, result }| {
+                match result.map_err(|error| self.ownership.explain(error)).and_then(outcome) {
+                    Ok(outcome) => HoldStreamAnswer { correlation, outcome: Some(outcome) },
+                    Err(error) => refused(correlation, error),
+                }
             })
             .collect()
     }
+}
+
+/// Waits for a newer ring, or until the first of those who wait for one has waited long enough.
+async fn newer_ring(versions: &mut watch::Receiver<u64>, early: &[(HoldStreamItem, Instant)]) {
+    let first = early.iter().map(|(_, until)| *until).min().unwrap_or_else(Instant::now);
+    // Whichever it is, and even if no ring will ever come: the caller looks.
+    let _ = tokio::time::timeout_at(first, versions.changed()).await;
 }
 
 /// The answer to a hold or a release that was decided.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{OrderId, Run};
-use inventory_shard::{Dependencies, Options, build};
+use inventory_shard::{Departure, Dependencies, Options, build};
 use journal::{ClusterConfig, Journal};
 use proto::common::v1 as common;
 use proto::inventory::v1::*;
@@ -63,8 +63,12 @@ impl Fleet {
             feed_interval_ms: 50,
             ..Options::default()
         };
-        let dependencies =
-            Dependencies { journal: self.journal.clone(), discovery: self.discovery.clone(), address: None };
+        let dependencies = Dependencies {
+            journal: self.journal.clone(),
+            discovery: self.discovery.clone(),
+            address: None,
+            departure: Departure::new(),
+        };
         let running = build(options, dependencies).unwrap().start().await;
         self.switchboard.connect(running.name(), running.stack());
         assert!(running.ready().await);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy knows test functions, but not their helpers")]
 
 mod fleet;
+mod moving;
 mod streams;
 
 use fleet::{Fleet, SECOND, hold, hold_id, person, wire_run};

@@ -53,6 +53,11 @@ impl Registered {
         Self { place: Some(Place { wanted, store, patience, shard, incarnation }) }
     }
 
+    /// Whether anybody can see it.
+    pub fn is_published(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Says what the shard does now. Published in the background.
     pub fn set_state(&self, state: ShardState) {
         if let Some(place) = &self.place {

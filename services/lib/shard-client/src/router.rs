@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Response, Status};
 
 use crate::retry::{RetryBudget, pause};
-use crate::{Discovery, Membership, RetryOptions, ShardClient, ShardsOptions};
+use crate::{Discovery, Membership, RetryOptions, ShardClient, ShardOperatorClient, ShardsOptions};
 
 /// How long a call waits for a ring that a shard has already and this router has not: news of a ring takes milliseconds.
 const RING_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -133,6 +133,12 @@ impl ShardRouter {
     pub fn clients(&self) -> Vec<(ShardId, ShardClient)> {
         let fleet = self.inner.fleet.load();
         fleet.shards.values().map(|shard| (shard.id.clone(), shard.client())).collect()
+    }
+
+    /// A client for operators of every shard.
+    pub fn operator_clients(&self) -> Vec<(ShardId, ShardOperatorClient)> {
+        let fleet = self.inner.fleet.load();
+        fleet.shards.values().map(|shard| (shard.id.clone(), ShardOperatorClient::new(shard.link.clone()))).collect()
     }
 
     /// A client of the shard that owns a run by the present ring. [`ShardRouter::call`] also follows hints and retries.
