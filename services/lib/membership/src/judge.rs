@@ -127,7 +127,7 @@ impl Judge {
     /// What the record should become, if anything.
     pub fn judge(&self, record: &RingRecord, now: Time) -> Option<RingRecord> {
         let due = record.standings().filter_map(|(shard, standing)| {
-            let (at, next) = self.verdict(shard, standing)?;
+            let (at, next) = self.verdict(record, shard, standing)?;
             (at <= now).then(|| (shard.clone(), next))
         });
         let due: BTreeMap<_, _> = due.collect();
@@ -136,12 +136,12 @@ impl Judge {
 
     /// When [`Judge::judge`] next comes to another answer if nothing else is seen.
     pub fn next_verdict(&self, record: &RingRecord, now: Time) -> Option<Time> {
-        let due = record.standings().filter_map(|(shard, standing)| self.verdict(shard, standing));
+        let due = record.standings().filter_map(|(shard, standing)| self.verdict(record, shard, standing));
         due.map(|(at, _)| at).filter(|at| *at > now).min()
     }
 
     /// How a member will stand, and from when on; none while it stays as it is.
-    fn verdict(&self, shard: &ShardId, standing: Standing) -> Option<(Time, Standing)> {
+    fn verdict(&self, record: &RingRecord, shard: &ShardId, standing: Standing) -> Option<(Time, Standing)> {
         let Seen { condition, since } = *self.seen.get(shard)?;
         let Standing { counted, flaps } = standing;
         let after = |ms: u32| since.plus_millis(ms.into());
@@ -151,6 +151,10 @@ impl Judge {
                 let at = after(self.damping.grace_ms).max(self.nobody_lost_before);
                 Some((at, Standing { counted: false, flaps: (flaps + 1).min(FLAPS_MAX) }))
             }
+            Condition::Serving if !counted && flaps == 0 => {
+                let at = self.newcomers_settled(record).max(after(self.damping.settle_ms));
+                Some((at, Standing { counted: true, flaps }))
+            }
             Condition::Serving if !counted => {
                 Some((after(self.damping.trust_after(flaps)), Standing { counted: true, flaps }))
             }
@@ -159,6 +163,15 @@ impl Judge {
             }
             _ => None,
         }
+    }
+
+    /// When the last of those who join has served for long enough: they come together, so that no slot moves from one of them
+    /// to the next.
+    fn newcomers_settled(&self, record: &RingRecord) -> Time {
+        let joining = record.standings().filter(|(_, standing)| !standing.counted && standing.flaps == 0);
+        let serving =
+            joining.filter_map(|(shard, _)| self.seen.get(shard)).filter(|it| it.condition == Condition::Serving);
+        serving.map(|it| it.since.plus_millis(self.damping.settle_ms.into())).max().unwrap_or_default()
     }
 }
 
