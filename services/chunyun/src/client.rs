@@ -10,14 +10,16 @@ mod operator;
 mod orders;
 mod passenger;
 pub mod render;
+mod ring;
 mod search;
 mod waitlist;
 
 pub use connect::{Connection, Target};
 pub use failure::{ClientError, reason, retry_after_ms};
 pub use money::{Reconcile, RefundRun, reconcile, refund_run};
-pub use operator::{CloseSale, OpenSale, RingCommand, close_sale, open_sale, ring};
+pub use operator::{CloseSale, OpenSale, close_sale, open_sale};
 pub use passenger::PassengerArgument;
+pub use ring::{RingCommand, pauses_json, ring};
 
 pub use buy::{Buy, buy};
 pub use orders::{OrderCommand, order};

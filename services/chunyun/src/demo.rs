@@ -8,6 +8,7 @@ mod passenger;
 mod people;
 mod policy;
 mod report;
+mod scale;
 mod stage;
 mod tally;
 
@@ -30,6 +31,7 @@ use tonic::transport::{Channel, Endpoint};
 use self::demand::{Tastes, Wish};
 use self::passenger::Party;
 use self::report::{AuditSummary, Report};
+use self::scale::{Pace, Scaled};
 use self::stage::Stage;
 use self::tally::Tally;
 use crate::client::Connection;
@@ -47,7 +49,8 @@ const TOKEN_LIFETIME_S: u32 = 3600;
 /// Runs a rush on this machine: all roles, simulated passengers, an audit at the end
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  chunyun demo\n  chunyun demo --passengers 2000 --seed 7 --json\n  \
-                  chunyun demo --timetable ../data --data ./rush --keep\n\n\
+                  chunyun demo --timetable ../data --data ./rush --keep\n  \
+                  chunyun demo --shards 4 --scale 8,4\n\n\
                   Exit status 1 if anything is off.")]
 pub struct Demo {
     /// How many people want to travel
@@ -59,6 +62,10 @@ pub struct Demo {
     /// How many inventory shards
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     shards: u16,
+    /// Numbers of shards to scale to while passengers buy at 70 % of what the fleet can do, such as 8,4. As many passengers
+    /// come as that takes
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=64))]
+    scale: Vec<u16>,
     /// A timetable's directory instead of the sample: our CSV, the national timetable of 2016, or GTFS
     #[arg(long)]
     timetable: Option<PathBuf>,
@@ -116,8 +123,14 @@ fn embedded(command: &Demo, data: &DataDir, timetable: &Arc<Timetable>) -> Embed
         timetable: timetable.clone(),
         policy: policy::demo_policy(),
         shards: command.shards,
+        spare_shards: spare_shards(command),
         public: command.listen,
     }
+}
+
+/// How many shards stand ready to join: at least one where the ring is to be changed at all.
+fn spare_shards(command: &Demo) -> u16 {
+    command.scale.iter().map(|count| count.saturating_sub(command.shards).max(1)).max().unwrap_or(0)
 }
 
 /// Audits what was sold and says everything.
@@ -137,8 +150,10 @@ async fn report(
         audit: AuditSummary {
             violations: audited.violations_total(),
             oversold: audit::oversold(&audited),
+            tickets: audited.counts.tickets,
             text: audited.to_string(),
         },
+        scaled: sold.scaled.as_ref().map(|scaled| (scaled, &sold.paced)),
     };
     if command.json {
         output::note(&report.text());
@@ -168,6 +183,9 @@ struct Sold {
     date: ServiceDate,
     trains: Vec<TrainIndex>,
     tally: Tally,
+    /// Of these, who came at the set load of `--scale`.
+    paced: Tally,
+    scaled: Option<Scaled>,
     /// From opening until the last passenger of the rush was served.
     rush_seconds: f64,
 }
@@ -182,13 +200,11 @@ struct Rush<'a> {
 impl Rush<'_> {
     async fn run(&self) -> Result<Sold, Box<dyn std::error::Error>> {
         let date = service_date(rpc::SystemClock.now());
-        let mut tastes = Tastes::new(&self.timetable, date).ok_or("no train of this timetable runs on that day")?;
+        let tastes = Tastes::new(&self.timetable, date).ok_or("no train of this timetable runs on that day")?;
         let connections = self.connect().await?;
         let issuer = self.data.keys()?.issuer()?;
         self.open_sale(&connections[0], &issuer, date).await?;
-        let wishes = self.wishes(&mut tastes);
-        let (tally, rush_seconds) = self.sell(wishes, connections, issuer, date).await?;
-        Ok(Sold { date, trains: tastes.trains().to_vec(), tally, rush_seconds })
+        self.sell(Wishes::new(self.command, tastes), connections, issuer, date).await
     }
 
     async fn connect(&self) -> Result<Vec<Channel>, tonic::transport::Error> {
@@ -205,9 +221,7 @@ impl Rush<'_> {
         issuer: &TokenIssuer,
         date: ServiceDate,
     ) -> Result<(), Box<dyn std::error::Error>> {
-        let identity = Identity { roles: vec![Role::Operator], ..Identity::passenger("operator".parse()?) };
-        let token = issuer.issue(&identity, rpc::SystemClock.now(), TOKEN_LIFETIME_S)?;
-        let mut operator = Connection::new(channel.clone(), Some(&token))?.operator();
+        let mut operator = operator(channel, issuer)?.operator();
         let request =
             gateway::OpenSaleRequest { service_date: date.to_string(), train_codes: Vec::new(), sale_opens_ms: 1 };
         let mut steps = operator.open_sale(request).await?.into_inner();
@@ -223,47 +237,49 @@ impl Rush<'_> {
         Ok(())
     }
 
-    /// The wishes of all parties, by the seed.
-    fn wishes(&self, tastes: &mut Tastes<'_>) -> Vec<(Wish, usize, OrderId)> {
-        let mut random = ChaCha8Rng::seed_from_u64(self.command.seed);
-        let mut wishes = Vec::new();
-        let mut people = 0;
-        while people < self.command.passengers as usize {
-            let mut wish = tastes.wish(&mut random);
-            wish.party = wish.party.min(self.command.passengers as usize - people);
-            // Room below for the ids of a party's further tries.
-            let order_id = OrderId::from_u128(random.random::<u128>() & !0xff | 1);
-            let first_person = people;
-            people += wish.party;
-            wishes.push((wish, first_person, order_id));
-        }
-        wishes
-    }
-
     async fn sell(
         &self,
-        wishes: Vec<(Wish, usize, OrderId)>,
+        mut wishes: Wishes<'_>,
         channels: Vec<Channel>,
         issuer: TokenIssuer,
         date: ServiceDate,
-    ) -> Result<(Tally, f64), Box<dyn std::error::Error>> {
+    ) -> Result<Sold, Box<dyn std::error::Error>> {
         let (end, over) = watch::channel(false);
         let stage = Arc::new(Stage::new(self.timetable.clone(), date, over));
         let gate = Arc::new(Semaphore::new(PARTIES_AT_ONCE));
         let bar = bar("rush", "parties");
-        bar.set_length(wishes.len() as u64);
+        bar.set_length(u64::from(self.command.passengers));
         let mut parties = JoinSet::new();
-        let mut tally = Tally::default();
-        let opened = Instant::now();
-        for (number, (wish, first_person, order_id)) in wishes.into_iter().enumerate() {
+        let (mut tally, mut paced) = (Tally::default(), Tally::default());
+        let pace = Pace::new();
+        let mut scaling = self.scaling(&channels[0], &issuer, &pace)?;
+        let (opened, mut due) = (Instant::now(), Instant::now());
+        let (mut number, mut scaled) = (0, None);
+        let scales = !self.command.scale.is_empty();
+        while let Some((wish, first_person, order_id)) = wishes.next(scales) {
+            if scales {
+                pace.next(&mut due).await;
+            }
             let permit = gate.clone().acquire_owned().await?;
             let account: AccountId = format!("passenger-{first_person}").parse()?;
             let token = issuer.issue(&Identity::passenger(account), rpc::SystemClock.now(), TOKEN_LIFETIME_S)?;
             let connection = Connection::new(channels[number % CONNECTIONS].clone(), Some(&token))?;
-            parties.spawn(Party::new(stage.clone(), connection, wish, first_person, order_id).travel(permit));
+            number += 1;
+            let party = Party::new(stage.clone(), connection, wish, first_person, order_id);
+            let (is_paced, served) = (pace.is_set(), pace.clone());
+            parties.spawn(async move {
+                let tally = party.travel(permit).await;
+                served.finished();
+                (is_paced, tally)
+            });
             while let Some(finished) = parties.try_join_next() {
-                tally.merge(finished?);
-                bar.inc(1);
+                let (is_paced, finished) = finished?;
+                bar.inc(finished.asked);
+                if is_paced { paced.merge(finished) } else { tally.merge(finished) }
+            }
+            if let Some(finished) = scaling.try_join_next() {
+                scaled = Some(finished??);
+                break;
             }
         }
         // Whoever is in line has given its permit back: all permits free means that the rush is over.
@@ -274,11 +290,28 @@ impl Rush<'_> {
         self.wait_for_lapses(&bar).await;
         end.send_replace(true);
         while let Some(finished) = parties.join_next().await {
-            tally.merge(finished?);
-            bar.inc(1);
+            let (is_paced, finished) = finished?;
+            bar.inc(finished.asked);
+            if is_paced { paced.merge(finished) } else { tally.merge(finished) }
         }
         bar.finish_and_clear();
-        Ok((tally, rush_seconds))
+        tally.merge(paced.clone());
+        Ok(Sold { date, trains: wishes.tastes.trains().to_vec(), tally, paced, scaled, rush_seconds })
+    }
+
+    /// The task that changes the ring, where that was asked for.
+    fn scaling(
+        &self,
+        channel: &Channel,
+        issuer: &TokenIssuer,
+        pace: &Arc<Pace>,
+    ) -> Result<JoinSet<Result<Scaled, tonic::Status>>, Box<dyn std::error::Error>> {
+        let mut scaling = JoinSet::new();
+        if !self.command.scale.is_empty() {
+            let operator = operator(channel, issuer)?;
+            scaling.spawn(scale::scale(self.command.shards, self.command.scale.clone(), operator, pace.clone()));
+        }
+        Ok(scaling)
     }
 
     /// Forgotten orders free their seats when their payment time ends; the line is served from them.
@@ -290,6 +323,46 @@ impl Rush<'_> {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         bar.set_message("");
+    }
+}
+
+/// An operator's connection.
+fn operator(channel: &Channel, issuer: &TokenIssuer) -> Result<Connection, Box<dyn std::error::Error>> {
+    let identity = Identity { roles: vec![Role::Operator], ..Identity::passenger("operator".parse()?) };
+    let token = issuer.issue(&identity, rpc::SystemClock.now(), TOKEN_LIFETIME_S)?;
+    Ok(Connection::new(channel.clone(), Some(&token))?)
+}
+
+/// The wishes of all parties, by the seed, one after the other.
+struct Wishes<'a> {
+    tastes: Tastes<'a>,
+    random: ChaCha8Rng,
+    /// People who have come so far.
+    people: usize,
+    passengers: usize,
+}
+
+impl<'a> Wishes<'a> {
+    fn new(command: &Demo, tastes: Tastes<'a>) -> Self {
+        let random = ChaCha8Rng::seed_from_u64(command.seed);
+        Self { tastes, random, people: 0, passengers: command.passengers as usize }
+    }
+
+    /// The next party's wish, the number of its first person and its order's id; none when all have come, unless they come
+    /// without end.
+    fn next(&mut self, without_end: bool) -> Option<(Wish, usize, OrderId)> {
+        if self.people >= self.passengers && !without_end {
+            return None;
+        }
+        let mut wish = self.tastes.wish(&mut self.random);
+        if !without_end {
+            wish.party = wish.party.min(self.passengers - self.people);
+        }
+        // Room below for the ids of a party's further tries.
+        let order_id = OrderId::from_u128(self.random.random::<u128>() & !0xff | 1);
+        let first_person = self.people;
+        self.people += wish.party;
+        Some((wish, first_person, order_id))
     }
 }
 

@@ -3,10 +3,12 @@
 mod change;
 mod forward;
 mod placing;
+mod ring;
 mod sale;
 
 use std::sync::Arc;
 
+use discovery::Discovery;
 use domain::{Channel, Time};
 use policy::{Policy, RailwayClock, Selling};
 use privacy::PersonTokens;
@@ -27,7 +29,6 @@ use crate::parse::Legs;
 use crate::{Dependencies, Options};
 
 /// Everything a call needs. Shared by all calls; holds no state that may not be lost.
-#[derive(Debug)]
 pub struct App {
     timetable: Arc<Timetable>,
     policy: Arc<Policy>,
@@ -35,6 +36,7 @@ pub struct App {
     person_tokens: Arc<PersonTokens>,
     clock: Arc<dyn Clock>,
     shards: ShardRouter,
+    discovery: Arc<dyn Discovery>,
     holds: HoldLines,
     query: Link,
     order: Link,
@@ -47,7 +49,8 @@ pub struct App {
 impl App {
     /// The app of a gateway.
     pub fn new(options: &Options, dependencies: Dependencies, holds: HoldLines, limiter: Limiter) -> Self {
-        let Dependencies { timetable, policy, person_tokens, shards, query, order, waitlist, clock, .. } = dependencies;
+        let Dependencies { timetable, policy, person_tokens, shards, discovery, query, order, waitlist, clock, .. } =
+            dependencies;
         Self {
             timetable,
             policy,
@@ -55,6 +58,7 @@ impl App {
             person_tokens,
             clock,
             shards,
+            discovery,
             holds,
             query,
             order,

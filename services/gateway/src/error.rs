@@ -1,3 +1,4 @@
+use discovery::DiscoveryError;
 use domain::{BoardingDate, Channel, Invalid, OrderId, Time};
 use rpc::{Failure, reason};
 use tonic::{Code, Status};
@@ -75,6 +76,12 @@ pub enum Error {
         /// Why.
         cause: Box<Failure>,
     },
+    /// The ring could not be changed.
+    #[error("{0}")]
+    Ring(DiscoveryError),
+    /// The moves of a change take too long.
+    #[error("the moves have not ended in time: see that the shards that join run, and that the others answer")]
+    RingUnsettled,
     /// What another role answered: it is passed on as it is.
     #[error("{}", .0.message())]
     Upstream(Status),
@@ -139,8 +146,22 @@ impl From<Error> for Failure {
             Error::IdReused(id) => Self::request_id_reused(id),
             Error::Nonsense(_) => Self::unavailable(reason::UNEXPECTED, message, 1_000),
             Error::NotAllOpened { cause, first, .. } => Self { message, ..*cause }.with("run", first),
+            Error::Ring(error) => ring_failure(&error, message),
+            Error::RingUnsettled => Self::unavailable(reason::RING_UNSETTLED, message, 5_000),
             Error::Upstream(status) => Self::from_status(&status),
         }
+    }
+}
+
+fn ring_failure(error: &DiscoveryError, message: String) -> Failure {
+    match error {
+        DiscoveryError::Fixed => Failure::refused(reason::RING_FIXED, message),
+        DiscoveryError::Locked { .. } => Failure::unavailable(reason::RING_BUSY, message, 5_000),
+        DiscoveryError::Conflict { .. } | DiscoveryError::LockLost | DiscoveryError::Contended(_) => {
+            Failure::new(Code::Aborted, reason::RING_CHANGED, message)
+        }
+        DiscoveryError::Settings(_) => Failure::bad_field("change", message),
+        DiscoveryError::Store(_) => Failure::unavailable(reason::UNAVAILABLE, message, 1_000),
     }
 }
 

@@ -12,10 +12,12 @@ mod grpc;
 mod limiter;
 mod metrics;
 mod parse;
+mod ring_moves;
 mod sale_plan;
 
 use std::sync::Arc;
 
+use discovery::Discovery;
 use domain::Invalid;
 use policy::Policy;
 use privacy::PersonTokens;
@@ -34,7 +36,7 @@ use crate::grpc::{OperatorFace, PublicFace};
 use crate::limiter::Limiter;
 
 /// What a gateway needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Dependencies {
     /// The timetable the whole fleet has loaded.
     pub timetable: Arc<Timetable>,
@@ -46,6 +48,8 @@ pub struct Dependencies {
     pub verifier: Arc<TokenVerifier>,
     /// Knows the shards.
     pub shards: ShardRouter,
+    /// Knows the ring's settings, for operators.
+    pub discovery: Arc<dyn Discovery>,
     /// The query service.
     pub query: Link,
     /// The order service.

@@ -28,32 +28,48 @@ pub struct Life {
     ready: watch::Sender<bool>,
 }
 
-/// Asks a shard to leave its fleet before it is stopped.
+/// Asks the shards of a process to leave their fleet before they are stopped.
 #[derive(Clone, Debug)]
 pub struct Departure {
     asked: CancellationToken,
-    left: CancellationToken,
+    /// Shards that have not left.
+    staying: Arc<watch::Sender<usize>>,
 }
 
 impl Departure {
     /// A departure nobody has asked for.
     pub fn new() -> Self {
-        Self { asked: CancellationToken::new(), left: CancellationToken::new() }
+        Self { asked: CancellationToken::new(), staying: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Asks the shard to give its slots to the others, and waits until it has, for so long at most. Where there is nobody
+    /// Asks the shards to give their slots to others, and waits until they have, for so long at most. Where there is nobody
     /// to give them to, or no registration that could say so, it is over at once.
     pub async fn leave(&self, at_most: Duration) {
         self.asked.cancel();
-        if tokio::time::timeout(at_most, self.left.cancelled()).await.is_err() {
-            tracing::warn!("the shard stops with slots that nobody has taken yet");
+        let mut staying = self.staying.subscribe();
+        if tokio::time::timeout(at_most, staying.wait_for(|shards| *shards == 0)).await.is_err() {
+            tracing::warn!("shards stop with slots that nobody has taken yet");
         }
+    }
+
+    fn one_more(&self) -> Staying {
+        self.staying.send_modify(|shards| *shards += 1);
+        Staying(Arc::clone(&self.staying))
     }
 }
 
 impl Default for Departure {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Counts a shard until it has left.
+struct Staying(Arc<watch::Sender<usize>>);
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        self.0.send_modify(|shards| *shards -= 1);
     }
 }
 
@@ -74,13 +90,14 @@ impl Life {
 
     /// Lives until told to stop.
     pub async fn run(mut self, departure: Departure, stop: CancellationToken) {
+        let _staying = departure.one_more();
         tokio::select! {
             () = self.follow() => {}
             () = departure.asked.cancelled() => {}
             () = stop.cancelled() => return self.registered.leave().await,
         }
         tokio::select! {
-            () = self.leave() => departure.left.cancel(),
+            () = self.leave() => {}
             () = stop.cancelled() => {}
         }
     }

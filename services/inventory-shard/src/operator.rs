@@ -50,6 +50,7 @@ impl ShardOperatorService for OperatorFace {
 fn handover_to_wire(handover: Handover, now: Time) -> SlotHandover {
     let at = |ago: Duration| now.millis() * 1_000 - i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
     SlotHandover {
+        number: handover.number,
         slot: u32::from(handover.slot.number()),
         taken: handover.kind == HandoverKind::Taken,
         began_at_us: at(handover.began_ago),

@@ -5,7 +5,7 @@ use proto::gateway::v1 as gateway;
 use serde_json::json;
 
 use super::connect::within_deadline;
-use super::{ClientError, Target, render};
+use super::{ClientError, Target};
 
 /// Puts the trains of a service date on sale
 #[derive(Debug, clap::Args)]
@@ -31,13 +31,6 @@ pub struct CloseSale {
     /// The run does not go at all
     #[arg(long)]
     cancelled: bool,
-}
-
-/// Shows where requests go
-#[derive(Debug, clap::Subcommand)]
-pub enum RingCommand {
-    /// The shards and their shares of the slots
-    Show,
 }
 
 /// `chunyun open-sale`: with progress while it goes.
@@ -91,32 +84,5 @@ pub async fn close_sale(target: &Target, command: &CloseSale) -> Result<(), Clie
     } else {
         crate::output::line(&format!("{}: sale has ended", command.run));
     }
-    Ok(())
-}
-
-/// `chunyun ring`.
-///
-/// # Errors
-/// As [`ClientError`] says.
-pub async fn ring(target: &Target, command: &RingCommand) -> Result<(), ClientError> {
-    let RingCommand::Show = command;
-    let request = within_deadline(gateway::GetRingRequest {});
-    let ring = target.connect().await?.operator().get_ring(request).await?.into_inner();
-    if target.json {
-        let shards: Vec<_> = ring
-            .shards
-            .iter()
-            .map(|shard| json!({ "shard": shard.shard, "address": shard.address, "slots": shard.slots }))
-            .collect();
-        crate::output::document(&json!({ "version": ring.version, "shards": shards }));
-        return Ok(());
-    }
-    let mut table = render::table(["shard", "address", "slots", "share"]);
-    for shard in ring.shards {
-        let share = f64::from(shard.slots) * 100.0 / f64::from(domain::SLOTS);
-        table.add_row([shard.shard, shard.address, shard.slots.to_string(), format!("{share:.1} %")]);
-    }
-    render::numbers(&mut table, [2, 3]);
-    crate::output::line(&format!("ring version {}\n{table}", ring.version));
     Ok(())
 }

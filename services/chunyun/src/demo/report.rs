@@ -4,6 +4,7 @@ use domain::{Interval, SeatClass};
 use serde_json::{Value, json};
 use timetable::{Timetable, TrainIndex};
 
+use super::scale::Scaled;
 use super::tally::{Call, Latencies, Tally};
 use crate::client::render;
 
@@ -24,6 +25,8 @@ pub struct Report<'a> {
     pub rush_seconds: f64,
     /// What the audit found.
     pub audit: AuditSummary,
+    /// What scaling came to, with what befell those who came meanwhile.
+    pub scaled: Option<(&'a Scaled, &'a Tally)>,
 }
 
 /// What the audit found, as the demo needs it.
@@ -32,14 +35,25 @@ pub struct AuditSummary {
     pub violations: u64,
     /// Seat-segments with two live holders.
     pub oversold: u64,
+    /// Tickets that the databases hold, given back or not.
+    pub tickets: u64,
     /// The audit's own report.
     pub text: String,
 }
 
 impl Report<'_> {
-    /// Whether everything held: nothing oversold, nothing violated, no call failed, something sold.
+    /// Whether everything held: nothing oversold or lost, nothing violated, no call failed, something sold.
     pub fn is_clean(&self) -> bool {
-        self.audit.violations == 0 && self.audit.oversold == 0 && self.tally.failures.is_empty() && self.tally.sold > 0
+        self.lost() == 0
+            && self.audit.violations == 0
+            && self.audit.oversold == 0
+            && self.tally.failures.is_empty()
+            && self.tally.sold > 0
+    }
+
+    /// Tickets that passengers were given and the databases do not hold.
+    fn lost(&self) -> u64 {
+        self.tally.sold.saturating_sub(self.audit.tickets)
     }
 
     /// Seat-segments sold, of all that were on sale, from 0 to 1.
@@ -63,9 +77,11 @@ impl Report<'_> {
         if !self.tally.failures.is_empty() {
             parts.push(counts("FAILED calls", &self.tally.failures));
         }
+        parts.extend(self.scaled.map(|(scaled, paced)| scaled.text(paced)));
         parts.push(self.audit.text.clone());
         parts.push(format!(
-            "oversold {}\naudit_violations {}\n{}",
+            "lost {}\noversold {}\naudit_violations {}\n{}",
+            self.lost(),
             self.audit.oversold,
             self.audit.violations,
             if self.is_clean() { "all is well" } else { "SOMETHING IS OFF" }
@@ -84,6 +100,8 @@ impl Report<'_> {
             "refunded": self.tally.refunded,
             "cancelled": self.tally.cancelled,
             "lapsed": self.tally.forgotten,
+            "lost": self.lost(),
+            "scaled": self.scaled.map(|(scaled, paced)| scaled.json(paced)),
             "oversold": self.audit.oversold,
             "audit_violations": self.audit.violations,
             "failed_calls": self.tally.failures.values().sum::<u64>(),

@@ -42,7 +42,7 @@ impl Call {
 }
 
 /// The tally of a run; parts of it are made by workers and merged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Tickets asked for: one per passenger.
     pub asked: u64,
@@ -73,7 +73,7 @@ pub struct Tally {
 }
 
 /// How long calls took.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {

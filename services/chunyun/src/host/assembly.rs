@@ -26,6 +26,8 @@ pub struct Assembly {
     callbacks: SocketAddr,
     /// Where this process listens for other roles, once it does.
     internal: Option<SocketAddr>,
+    /// Asks the shards of this process to leave.
+    departure: inventory_shard::Departure,
 }
 
 impl Assembly {
@@ -39,7 +41,13 @@ impl Assembly {
         // Boxed: clients of several kinds would make every future that starts a fleet large.
         let discovery = Box::pin(discovery::start(&setup.config.discovery, &shards.list)).await?;
         let router = ShardRouter::new(shards, &*discovery, &switchboard).map_err(|error| wrong("shards", error))?;
-        Ok(Self { setup, switchboard, discovery, router, clock: Arc::new(SystemClock), callbacks, internal })
+        let (clock, departure) = (Arc::new(SystemClock), inventory_shard::Departure::new());
+        Ok(Self { setup, switchboard, discovery, router, clock, callbacks, internal, departure })
+    }
+
+    /// Asks the shards of this process to leave.
+    pub fn departure(&self) -> inventory_shard::Departure {
+        self.departure.clone()
     }
 
     /// Who tells which shards there are.
@@ -82,7 +90,8 @@ impl Assembly {
             if registers {
                 return Err(wrong("--shard", "shards are processes of their own: say which one this is"));
             }
-            return Ok(known.into_iter().filter(|(_, address)| address.is_none()).map(|(shard, _)| shard).collect());
+            let here = known.into_iter().filter(|(_, address)| address.is_none()).map(|(shard, _)| shard);
+            return Ok(here.chain(self.setup.spare_shards.iter().cloned()).collect());
         };
         if registers {
             return Ok(vec![name.parse().map_err(|error| wrong("--shard", error))?]);
@@ -102,6 +111,7 @@ impl Assembly {
                 journal: journal.clone(),
                 discovery: self.discovery.clone(),
                 address: address.clone(),
+                departure: self.departure.clone(),
             };
             components
                 .push(inventory_shard::build(options, dependencies).map_err(|e| failed(Role::InventoryShard, e))?);
@@ -203,6 +213,7 @@ impl Assembly {
             person_tokens: self.person_tokens()?,
             verifier: Arc::new(TokenVerifier::new(&tokens, self.clock.clone())),
             shards: self.router.clone(),
+            discovery: self.discovery.clone(),
             query: self.link(Role::Query)?,
             order: self.link(Role::Order)?,
             waitlist: self.link(Role::Waitlist)?,

@@ -15,8 +15,13 @@ use tokio_util::task::TaskTracker;
 
 use super::assembly::Assembly;
 use super::config::{Config, Listen};
+use super::discovery::DiscoveryKind;
 use super::roles::{Role, RoleSet};
 use super::{DataDir, Keys, KeysError};
+
+/// How long shards may take to give their slots to others before they are stopped: with what comes after, a process that is
+/// told to stop has ended within 20 s.
+const DEPARTURE_MAX: Duration = Duration::from_secs(8);
 
 /// Everything that decides what a process hosts.
 pub struct Setup {
@@ -24,6 +29,8 @@ pub struct Setup {
     pub roles: RoleSet,
     /// Which shard this process is, where the configuration lists shards.
     pub shard: Option<String>,
+    /// Shards of this process that are no members of the ring at first.
+    pub spare_shards: Vec<ShardId>,
     /// The settings.
     pub config: Config,
     /// Where SQLite files are.
@@ -48,6 +55,8 @@ pub struct Embedded {
     pub policy: Policy,
     /// How many shards.
     pub shards: u16,
+    /// How many more stand ready to join the ring. With any, the ring can be changed.
+    pub spare_shards: u16,
     /// The gateway's address.
     pub public: SocketAddr,
 }
@@ -58,6 +67,7 @@ pub struct Fleet {
     running: Vec<Running>,
     listening: Vec<(String, SocketAddr)>,
     discovery: Arc<dyn Discovery>,
+    departure: inventory_shard::Departure,
     /// Keeps the callers of this process up to date about the shards.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -145,10 +155,15 @@ impl Fleet {
         let mut config = Config::default();
         config.listen.public = embedded.public;
         config.shards = ShardsOptions { list: (0..embedded.shards).map(in_process).collect(), ..config.shards };
+        if embedded.spare_shards > 0 {
+            config.discovery.kind = DiscoveryKind::InProcess;
+        }
         let keys = embedded.data.keys()?;
+        let all = embedded.shards + embedded.spare_shards;
         Self::launch(Setup {
             roles: RoleSet::all(),
             shard: None,
+            spare_shards: (embedded.shards..all).map(ShardId::numbered).collect(),
             config,
             keys_file: embedded.data.keys_file(),
             data: embedded.data,
@@ -178,6 +193,7 @@ impl Fleet {
             running: Vec::new(),
             listening: Vec::new(),
             discovery: assembly.discovery(),
+            departure: assembly.departure(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -244,8 +260,10 @@ impl Fleet {
         futures::future::select_all(failures).await.0
     }
 
-    /// Stops answering and then working: the gateway first, so that nobody is called who has stopped.
+    /// Lets the shards leave, then stops answering and then working: the gateway first, so that nobody is called who has
+    /// stopped.
     pub async fn drain(self, notice: Duration) {
+        self.departure.leave(DEPARTURE_MAX).await;
         for (index, running) in self.running.iter().rev().enumerate() {
             // Only the public face has load balancers in front of it that must see it go.
             running.drain(if index == 0 { notice } else { Duration::ZERO }).await;

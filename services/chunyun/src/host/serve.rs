@@ -86,7 +86,17 @@ pub async fn serve(command: Serve) -> Result<(), HostError> {
     });
     let policy = read_policy(&config)?;
     let keys_file = keys_file.unwrap_or_else(|| data.keys_file());
-    let setup = Setup { roles: command.roles, shard: command.shard, config, data, keys, keys_file, timetable, policy };
+    let setup = Setup {
+        roles: command.roles,
+        shard: command.shard,
+        spare_shards: Vec::new(),
+        config,
+        data,
+        keys,
+        keys_file,
+        timetable,
+        policy,
+    };
     let metrics_address = setup.config.listen.metrics;
     let fleet = Fleet::launch(setup).await?;
     let mut metrics = show_metrics(metrics_address, telemetry.routes()).await?;

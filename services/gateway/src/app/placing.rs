@@ -225,6 +225,6 @@ fn reason_of(error: &Error) -> &'static str {
         Error::RoleMissing(_) => reason::ROLE_MISSING,
         Error::RateLimited { .. } | Error::InFlight => reason::RATE_LIMITED,
         Error::IdReused(_) => reason::REQUEST_ID_REUSED,
-        Error::Nonsense(_) | Error::NotAllOpened { .. } => reason::UNEXPECTED,
+        Error::Nonsense(_) | Error::NotAllOpened { .. } | Error::Ring(_) | Error::RingUnsettled => reason::UNEXPECTED,
     }
 }

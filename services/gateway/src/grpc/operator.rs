@@ -4,8 +4,9 @@ use futures::Stream;
 use futures::stream::{BoxStream, StreamExt};
 use proto::gateway::v1::operator_service_server::OperatorService;
 use proto::gateway::v1::{
-    CloseSaleRequest, CloseSaleResponse, GetRingRequest, GetRingResponse, OpenSaleRequest, OpenSaleResponse,
-    ReconcileRequest, ReconcileResponse, RefundRunRequest, RefundRunResponse,
+    ChangeRingRequest, ChangeRingResponse, CloseSaleRequest, CloseSaleResponse, GetRingRequest, GetRingResponse,
+    OpenSaleRequest, OpenSaleResponse, PlanRingRequest, PlanRingResponse, ReconcileRequest, ReconcileResponse,
+    RefundRunRequest, RefundRunResponse,
 };
 use proto::order::v1 as order;
 use rpc::identity::Role;
@@ -37,6 +38,7 @@ fn operator<T>(request: Request<T>) -> Result<T, Error> {
 #[tonic::async_trait]
 impl OperatorService for OperatorFace {
     type OpenSaleStream = BoxStream<'static, Result<OpenSaleResponse, Status>>;
+    type ChangeRingStream = BoxStream<'static, Result<ChangeRingResponse, Status>>;
 
     async fn open_sale(&self, request: Request<OpenSaleRequest>) -> Result<Response<Self::OpenSaleStream>, Status> {
         let opening = self.app.read_opening(&operator(request)?)?;
@@ -78,6 +80,32 @@ impl OperatorService for OperatorFace {
     async fn get_ring(&self, request: Request<GetRingRequest>) -> Result<Response<GetRingResponse>, Status> {
         operator(request)?;
         Ok(Response::new(self.app.ring()))
+    }
+
+    async fn plan_ring(&self, request: Request<PlanRingRequest>) -> Result<Response<PlanRingResponse>, Status> {
+        Ok(Response::new(self.app.plan_ring(&operator(request)?).await?))
+    }
+
+    async fn change_ring(
+        &self,
+        request: Request<ChangeRingRequest>,
+    ) -> Result<Response<Self::ChangeRingStream>, Status> {
+        let (identity, request) = identified(request)?;
+        if !identity.has(Role::Operator) {
+            return Err(Error::RoleMissing(Role::Operator.name()).into());
+        }
+        let changed = self.app.change_ring(&request, identity.account.as_str()).await?;
+        let app = Arc::clone(&self.app);
+        let steps = futures::stream::unfold(Some(changed), move |following| {
+            let app = Arc::clone(&app);
+            async move {
+                match app.follow_ring(following?).await {
+                    Ok((step, following)) => Some((Ok(step), following)),
+                    Err(error) => Some((Err(Status::from(error)), None)),
+                }
+            }
+        });
+        Ok(Response::new(steps.boxed()))
     }
 }
 

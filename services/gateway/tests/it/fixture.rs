@@ -82,6 +82,7 @@ pub async fn gateway_with(options: Options) -> Gateway {
         person_tokens: Arc::new(PersonTokens::new(key())),
         verifier: Arc::new(TokenVerifier::new(&issuer.options(), Arc::new(clock.clone()))),
         shards: ShardRouter::new(&shards, &discovery, &switchboard).unwrap(),
+        discovery: Arc::new(discovery),
         query: switchboard.link("query"),
         order: switchboard.link("order"),
         waitlist: switchboard.link("waitlist"),

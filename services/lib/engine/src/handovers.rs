@@ -14,11 +14,19 @@ const REMEMBERED_MAX: usize = 8_192;
 /// The last slots that an engine took or gave away.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Handovers {
-    log: Arc<Mutex<VecDeque<Noted>>>,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    noted: VecDeque<Noted>,
+    /// How many there ever were.
+    last: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Noted {
+    number: u64,
     slot: SlotId,
     kind: HandoverKind,
     began: Uptime,
@@ -30,6 +38,8 @@ struct Noted {
 /// A slot that changed hands, as one of the two sides saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handover {
+    /// Counts up with each hand-over of this engine.
+    pub number: u64,
     /// The slot.
     pub slot: SlotId,
     /// Which side.
@@ -58,16 +68,18 @@ impl Handovers {
     pub fn note(&self, slot: SlotId, kind: HandoverKind, began: Uptime, runs_warm: usize) {
         let runs_warm = u32::try_from(runs_warm).unwrap_or(u32::MAX);
         let mut log = self.log.lock();
-        if log.len() >= REMEMBERED_MAX {
-            log.pop_front();
+        log.last += 1;
+        let number = log.last;
+        if log.noted.len() >= REMEMBERED_MAX {
+            log.noted.pop_front();
         }
-        log.push_back(Noted { slot, kind, began, ended: uptime::now(), runs: 0, runs_warm });
+        log.noted.push_back(Noted { number, slot, kind, began, ended: uptime::now(), runs: 0, runs_warm });
     }
 
     /// Notes how many runs a slot has that was taken last.
     pub fn note_runs(&self, slot: SlotId, runs: usize) {
         let mut log = self.log.lock();
-        let taken = log.iter_mut().rev().find(|noted| noted.slot == slot && noted.kind == HandoverKind::Taken);
+        let taken = log.noted.iter_mut().rev().find(|noted| noted.slot == slot && noted.kind == HandoverKind::Taken);
         if let Some(taken) = taken {
             taken.runs = u32::try_from(runs).unwrap_or(u32::MAX);
         }
@@ -78,6 +90,7 @@ impl Handovers {
         let now = uptime::now();
         let ago = |then: Uptime| Duration::from_micros(now.0.saturating_sub(then.0));
         let shown = |noted: &Noted| Handover {
+            number: noted.number,
             slot: noted.slot,
             kind: noted.kind,
             began_ago: ago(noted.began),
@@ -85,6 +98,6 @@ impl Handovers {
             runs: noted.runs,
             runs_warm: noted.runs_warm,
         };
-        self.log.lock().iter().map(shown).filter(|handover| handover.began_ago <= span).collect()
+        self.log.lock().noted.iter().map(shown).filter(|handover| handover.began_ago <= span).collect()
     }
 }

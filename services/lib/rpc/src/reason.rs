@@ -106,6 +106,14 @@ reasons! {
     REQUEST_ID_REUSED,
     /// The token does not carry the role.
     ROLE_MISSING,
+    /// Somebody else edits the ring.
+    RING_BUSY,
+    /// The ring was edited since the change was planned.
+    RING_CHANGED,
+    /// The shards are a fixed list.
+    RING_FIXED,
+    /// The moves of a change did not end in time.
+    RING_UNSETTLED,
     /// No such run, or it was never put on sale.
     RUN_NOT_FOUND,
     /// Sale for the boarding stop has ended.

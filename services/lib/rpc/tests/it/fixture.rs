@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures::Stream;
 use proto::gateway::v1::operator_service_server::{OperatorService, OperatorServiceServer};
 use proto::gateway::v1::{
-    CloseSaleRequest, CloseSaleResponse, GetRingRequest, GetRingResponse, OpenSaleRequest, OpenSaleResponse,
+    ChangeRingRequest, ChangeRingResponse, CloseSaleRequest, CloseSaleResponse, GetRingRequest, GetRingResponse,
+    OpenSaleRequest, OpenSaleResponse, PlanRingRequest, PlanRingResponse, ReconcileRequest, ReconcileResponse,
+    RefundRunRequest, RefundRunResponse,
 };
 use proto::query::v1::query_service_client::QueryServiceClient;
 use proto::query::v1::query_service_server::{QueryService, QueryServiceServer};
@@ -159,5 +161,26 @@ impl OperatorService for Ticker {
 
     async fn get_ring(&self, _: Request<GetRingRequest>) -> Result<Response<GetRingResponse>, Status> {
         Ok(Response::new(Default::default()))
+    }
+
+    type RefundRunStream = futures::stream::Empty<Result<RefundRunResponse, Status>>;
+    type ReconcileStream = futures::stream::Empty<Result<ReconcileResponse, Status>>;
+
+    async fn refund_run(&self, _: Request<RefundRunRequest>) -> Result<Response<Self::RefundRunStream>, Status> {
+        Ok(Response::new(futures::stream::empty()))
+    }
+
+    async fn reconcile(&self, _: Request<ReconcileRequest>) -> Result<Response<Self::ReconcileStream>, Status> {
+        Ok(Response::new(futures::stream::empty()))
+    }
+
+    type ChangeRingStream = futures::stream::Empty<Result<ChangeRingResponse, Status>>;
+
+    async fn plan_ring(&self, _: Request<PlanRingRequest>) -> Result<Response<PlanRingResponse>, Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn change_ring(&self, _: Request<ChangeRingRequest>) -> Result<Response<Self::ChangeRingStream>, Status> {
+        Ok(Response::new(futures::stream::empty()))
     }
 }
