@@ -113,7 +113,7 @@ impl Stack {
             endpoint: Arc::clone(endpoint),
             request: request.map(|body| Body::new(BoundedRequest::new(body, limit, closing))),
             deadline,
-            trace: trace.unwrap_or_else(TraceContext::random),
+            trace,
             ring_version,
             ticket: Ticket { _permit: permit, in_flight: Some(inner.in_flight.token()) },
         })
@@ -153,7 +153,8 @@ impl Stack {
     async fn handle(&self, method: Method, admitted: Admitted, started: Instant) -> Response<Body> {
         let Admitted { endpoint, request, deadline, trace, ring_version, ticket } = admitted;
         let span = server_span(&self.0.name, method.label, trace);
-        let context = CallContext { deadline, trace: Some(trace_of(&span).unwrap_or(trace)), ring_version };
+        let trace = trace_of(&span).or(trace).unwrap_or_else(TraceContext::random);
+        let context = CallContext { deadline, trace: Some(trace), ring_version };
         let work = AssertUnwindSafe(context.scope(endpoint.answer(request))).catch_unwind().instrument(span);
         let outcome = tokio::select! {
             biased;
@@ -255,7 +256,8 @@ struct Admitted {
     endpoint: Arc<dyn Answer>,
     request: Request<Body>,
     deadline: Option<Instant>,
-    trace: TraceContext,
+    /// The caller's, if it sent one.
+    trace: Option<TraceContext>,
     ring_version: Option<u64>,
     ticket: Ticket,
 }
@@ -325,14 +327,15 @@ pub(crate) fn deadline_exceeded() -> Failure {
     Failure::new(Code::DeadlineExceeded, reason::DEADLINE_EXCEEDED, "the deadline passed before the call was completed")
 }
 
-/// A span of this hop, a child of the caller's; costs nothing unless spans of target `rpc` are on.
-fn server_span(component: &str, method: &'static str, trace: TraceContext) -> tracing::Span {
+/// A span of this hop, a child of the caller's where it sent its trace; else the first of a trace, exported with the chance
+/// that is set. Costs nothing unless spans of target `rpc` are on.
+fn server_span(component: &str, method: &'static str, caller: Option<TraceContext>) -> tracing::Span {
     use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
     use tracing_opentelemetry::OpenTelemetrySpanExt;
     let span = tracing::debug_span!(
         target: "rpc", "call", otel.name = method, otel.kind = "server", component, rpc.method = method
     );
-    if !span.is_disabled() {
+    if let Some(trace) = caller.filter(|_| !span.is_disabled()) {
         let remote = SpanContext::new(
             trace.trace_id.into(),
             trace.span_id.into(),
