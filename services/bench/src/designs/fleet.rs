@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::Run;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use inventory_shard::{Dependencies, Options, build};
+use inventory_shard::{Departure, Dependencies, Options, build};
 use journal::{ClusterConfig, Journal};
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::{GetBoardRequest, HoldRequest, HoldResponse, OpenSaleRequest, ReleaseRequest};
@@ -89,7 +89,8 @@ impl Fleet {
 
 async fn start_shard(journal: Arc<ObservedJournal>) -> Result<(Server, String), BenchError> {
     let discovery = FixedList::new(&one_shard(None).list).map_err(BenchError::because("the shard's name"))?;
-    let dependencies = Dependencies { journal, discovery: Arc::new(discovery), address: None };
+    let departure = Departure::new();
+    let dependencies = Dependencies { journal, discovery: Arc::new(discovery), address: None, departure };
     serve(build(Options::default(), dependencies).map_err(BenchError::because("the shard could not be built"))?).await
 }
 
