@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use proto::common::v1 as common;
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::*;
 use proto::journal::v1 as plan;
+use rpc::clock::{Clock as _, SystemClock};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
@@ -73,7 +74,7 @@ pub struct Client(InventoryServiceClient<Channel>);
 impl Client {
     /// Puts a run of four stops on sale, with 1,600 places; holds stand for half an hour.
     pub async fn open_sale(&mut self, train: &str) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
+        let now = SystemClock.now().millis();
         let request = OpenSaleRequest {
             run: Some(run(train)),
             request_id: vec![7; 16].into(),
