@@ -15,6 +15,7 @@ mod journal_unreachable;
 mod killed_shard;
 mod lost_discovery;
 mod moves;
+mod one_effect;
 mod partition;
 mod postgres_killed;
 mod reflection;
