@@ -14,6 +14,7 @@ mod frozen_owner;
 mod journal_unreachable;
 mod killed_shard;
 mod lost_discovery;
+mod money_terminal;
 mod moves;
 mod one_effect;
 mod partition;
