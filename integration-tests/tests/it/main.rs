@@ -20,6 +20,7 @@ mod one_effect;
 mod partition;
 mod postgres_killed;
 mod reflection;
+mod refused_by_rule;
 mod saga_faults;
 mod support;
 mod terminal;

@@ -120,9 +120,14 @@ impl Caller {
 
 /// The stories' service date, YYYY-MM-DD in China.
 pub fn service_date() -> String {
+    service_date_in(DAYS_AHEAD)
+}
+
+/// The date in so many days, YYYY-MM-DD in China.
+pub fn service_date_in(days: i64) -> String {
     let output = std::process::Command::new("date")
         .env("TZ", "Asia/Shanghai")
-        .args(["-d", &format!("+{DAYS_AHEAD} days"), "+%F"])
+        .args(["-d", &format!("+{days} days"), "+%F"])
         .output()
         .unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
