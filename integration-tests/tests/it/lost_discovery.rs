@@ -33,7 +33,7 @@ async fn without_consul_the_last_ring_stands_and_lost_data_is_put_back() {
     consul.wipe();
     consul.go_on();
     let rebuilt = async {
-        while !consul.keys().is_some_and(|keys| keys.contains("ring-")) {
+        while !consul.keys().is_some_and(|keys| keys.contains("/ring/record")) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

@@ -48,7 +48,7 @@ impl RingFleet {
         let dir = tempfile::tempdir().unwrap();
         // The development keys are made by whoever asks first for a token.
         assert!(process::chunyun(&["token", "ops", "--data", dir.path().to_str().unwrap()]).status.success());
-        let unique = uuid::Uuid::now_v7().simple().to_string();
+        let unique = format!("{:016x}", uuid::Uuid::now_v7().as_u64_pair().1);
         let journal = new_database(&engines.postgres, &format!("ring_{unique}"));
         let config = configuration(dir.path(), &engines.consul, &unique);
         let shards = (0..FOUNDERS).map(|number| Some(shard(&config, &journal, number, lead))).collect();
