@@ -50,6 +50,7 @@ async fn the_trains_of_a_killed_shard_sell_again() {
     assert_eq!(fleet.shares().len(), 3, "the ring has gone on without it");
 
     let done = load.stop().await;
+    done.say("a shard killed");
     let others: Vec<_> = done.calls.iter().filter(|(_, _, of, _)| *of != train).collect();
     let failed: Vec<_> = others.iter().filter_map(|(.., failure)| failure.as_ref()).collect();
     eprintln!("calls for other trains: {}, failed {}", others.len(), failed.len());

@@ -64,7 +64,7 @@ async fn cut(what: &str, which: fn(Way) -> bool) {
     let unclear: Vec<&str> =
         done.failures().into_iter().filter(|failure| !CLEAR.iter().any(|reason| failure.starts_with(reason))).collect();
     assert!(unclear.is_empty(), "{unclear:?}");
-    eprintln!("{what}: {} orders, {} calls failed clearly", done.orders.len(), done.failures().len());
+    done.say(what);
 
     // It sells again, whoever has it.
     let load = Load::start(&fleet, CLIENTS).await;
