@@ -28,6 +28,11 @@ impl Processes {
     }
 }
 
+/// User and system time of one process up to now.
+pub(crate) fn used_by(id: u32) -> Duration {
+    Duration::from_millis(stat(id).map_or(0, |stat| stat.ticks) * TICK_MS)
+}
+
 /// The parent of a process: of a Postgres backend it is the server.
 pub(crate) fn parent_of(id: u32) -> Option<u32> {
     stat(id).map(|stat| stat.parent)

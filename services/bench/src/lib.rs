@@ -15,6 +15,7 @@ mod ledger;
 mod load;
 mod observed_journal;
 mod plan;
+pub mod purchases;
 mod report;
 mod seats;
 mod stage;
@@ -38,7 +39,8 @@ pub struct BenchError {
 }
 
 impl BenchError {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
+    /// What is in the way, in words.
+    pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), source: None }
     }
 

@@ -1,13 +1,15 @@
-//! `bench`: compares the fleet's hold path with other designs, in one run on one machine.
+//! `bench`: how fast the fleet is: its hold path beside other designs, and whole purchases.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bench::purchases::{self, PurchaseOptions};
 use bench::{Design, Engines, Findings, Options, Workload};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Compares the fleet's hold path with other designs, in one run on one machine.
+/// How fast the fleet is: its hold path beside other designs, and whole purchases.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -20,6 +22,9 @@ enum Command {
     /// Holds, releases and refusals by every design; the journal against the bare insert; loading.
     #[command(after_help = EXAMPLES)]
     Holds(Holds),
+    /// Whole purchases through the public API, a process for each role, on Postgres.
+    #[command(after_help = PURCHASE_EXAMPLES)]
+    Purchases(PurchasesArguments),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -30,6 +35,28 @@ const EXAMPLES: &str = "Examples:
 
 Engines are named by CHUNYUN_TEST_POSTGRES, CHUNYUN_TEST_REDIS and CHUNYUN_TEST_REDIS_FSYNC, as scripts/engines sets
 them; a design whose engine is missing is left out.";
+
+const PURCHASE_EXAMPLES: &str = "Examples:
+  scripts/bench purchases                             256 buyers for 15 seconds
+  scripts/bench purchases --buyers 64 --seconds 30 --json
+
+Needs CHUNYUN_TEST_POSTGRES, as scripts/engines sets it.";
+
+#[derive(Debug, clap::Args)]
+struct PurchasesArguments {
+    /// Prints JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Buyers at once, each with one purchase at a time.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    buyers: u16,
+    /// How long purchases are counted, in seconds.
+    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    seconds: f64,
+    /// The binary that hosts the roles; left out, the one beside this program.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+}
 
 #[derive(Debug, clap::Args)]
 struct Holds {
@@ -75,11 +102,12 @@ fn seconds(text: &str) -> Result<f64, String> {
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program of the command line")]
 async fn main() -> ExitCode {
-    let Command::Holds(arguments) = Arguments::parse().command;
-    let json = arguments.json;
-    match measure(arguments).await {
-        Ok(findings) if json => println!("{:#}", bench::to_json(&findings)),
-        Ok(findings) => print!("{}", bench::print(&findings)),
+    let found = match Arguments::parse().command {
+        Command::Holds(arguments) => holds(arguments).await,
+        Command::Purchases(arguments) => buy(arguments).await,
+    };
+    match found {
+        Ok(text) => println!("{}", text.trim_end()),
         Err(error) => {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
             eprintln!("bench: {error}{cause}");
@@ -87,6 +115,31 @@ async fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+async fn holds(arguments: Holds) -> Result<String, bench::BenchError> {
+    let json = arguments.json;
+    let findings = measure(arguments).await?;
+    Ok(if json { format!("{:#}", bench::to_json(&findings)) } else { bench::print(&findings) })
+}
+
+async fn buy(arguments: PurchasesArguments) -> Result<String, bench::BenchError> {
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("chunyun"));
+    let binary = arguments.binary.or(beside).filter(|binary| binary.exists());
+    let time = Duration::from_secs_f64(arguments.seconds);
+    let options = PurchaseOptions {
+        binary: binary.ok_or_else(|| bench::BenchError::new("no binary: build it with cargo build --release"))?,
+        postgres: std::env::var("CHUNYUN_TEST_POSTGRES")
+            .map_err(|_| bench::BenchError::new("CHUNYUN_TEST_POSTGRES is not set: use scripts/bench"))?,
+        buyers: arguments.buyers.into(),
+        warm_up: time / 3,
+        time,
+    };
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let found = purchases::measure(options, |what| bar.set_message(what.to_owned())).await?;
+    bar.finish_and_clear();
+    Ok(if arguments.json { format!("{:#}", purchases::to_json(&found)) } else { purchases::print(&found) })
 }
 
 async fn measure(arguments: Holds) -> Result<Findings, bench::BenchError> {

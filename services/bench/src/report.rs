@@ -126,7 +126,8 @@ pub fn print(findings: &Findings) -> String {
     text
 }
 
-fn table(header: &[&str]) -> Table {
+/// A table whose first column is words and whose others are numbers.
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header.to_vec());
     for column in table.column_iter_mut().skip(1) {
