@@ -102,7 +102,8 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
-        Command::Demo(demo) => demo::demo(demo).await,
+        // On the heap: with Kubernetes in it, a future that hosts a whole fleet is too large for the stack.
+        Command::Demo(demo) => Box::pin(demo::demo(demo)).await,
         Command::Serve(serve) => Ok(host::serve(serve).await?),
         Command::Audit(audit) => audit::audit(audit).await,
         Command::Search(it) => answered(&it.target, client::search(&it.target, &it.command).await),
