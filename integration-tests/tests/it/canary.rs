@@ -7,6 +7,7 @@ mod story;
 
 use std::path::Path;
 
+use crate::support::postgres::new_databases;
 use crate::support::process::{self, Serving, free_port};
 use crate::support::skipped;
 use collector::Collector;
@@ -34,7 +35,7 @@ async fn no_document_or_name_stands_in_clear_with_postgres_and_redis() {
         return skipped("planted documents on Postgres", "CHUNYUN_TEST_POSTGRES or CHUNYUN_TEST_REDIS is not set");
     };
     let dir = tempfile::tempdir().unwrap();
-    let databases = haystack::make_databases(&postgres);
+    let databases = new_databases(&postgres, "canary");
     let mut environment: Vec<(&str, &str)> =
         databases.iter().map(|(setting, url)| (setting.as_str(), url.as_str())).collect();
     environment.push(("CHUNYUN_STORAGE__REDIS", &redis));

@@ -5,24 +5,9 @@ use std::path::Path;
 use proto::order::v1::{OrderState, TicketState};
 
 use crate::support::client::{Caller, order_for};
+use crate::support::postgres::new_databases;
 use crate::support::process::{self, Serving, free_port};
 use crate::support::skipped;
-
-const DATABASES: [&str; 5] = ["journal", "order", "payment", "waitlist", "sandbox_provider"];
-
-/// Makes a database for each service, named apart from those of other tests.
-fn databases(server: &str) -> Vec<(String, String)> {
-    let unique = uuid::Uuid::now_v7().simple().to_string();
-    let one = |service: &&str| {
-        let name = format!("fleet_{service}_{unique}");
-        let made =
-            std::process::Command::new("psql").args([server, "-qc", &format!("CREATE DATABASE {name}")]).status();
-        assert!(made.expect("psql comes with Postgres").success());
-        let (base, _) = server.rsplit_once('/').unwrap();
-        (format!("CHUNYUN_STORAGE__{}", service.to_uppercase()), format!("{base}/{name}"))
-    };
-    DATABASES.iter().map(one).collect()
-}
 
 /// The configuration that all processes share: who is where.
 fn configuration(dir: &Path, shards: &[u16], ports: &[(&str, u16)], callbacks: u16) -> String {
@@ -51,7 +36,7 @@ impl Fleet {
     fn start(dir: &Path, postgres: &str, redis: &str) -> Self {
         // The development keys are made by whoever asks first for a token.
         assert!(process::chunyun(&["token", "ops", "--data", dir.to_str().unwrap()]).status.success());
-        let mut environment = databases(postgres);
+        let mut environment = new_databases(postgres, "fleet");
         environment.push(("CHUNYUN_STORAGE__REDIS".to_owned(), redis.to_owned()));
         let shards = [free_port(), free_port()];
         let roles = ["query", "sandbox_provider", "payment", "order", "waitlist"];

@@ -8,11 +8,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::client::{Caller, service_date};
+use crate::support::postgres::{audit_arguments, new_databases};
 use crate::support::process::{self, Serving};
+use crate::support::skipped;
 
 /// Refunds reach the provider's books a little after the order's.
 const SETTLED_TIMEOUT: Duration = Duration::from_secs(60);
 const PASSENGER: &str = "张三:id:11010519491231002X";
+
+/// An embedded fleet's settings of its databases; none for SQLite.
+type Databases = Vec<(String, String)>;
 
 struct Terminal {
     gateway: String,
@@ -54,8 +59,13 @@ fn document(output: &Output, arguments: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?} printed {text:?}: {error}"))
 }
 
-async fn fleet(data: &Path) -> (Serving, Terminal) {
-    let serving = Serving::embedded(data);
+fn serve(data: &Path, databases: &Databases) -> Serving {
+    let environment: Vec<(&str, &str)> = databases.iter().map(|(name, url)| (name.as_str(), url.as_str())).collect();
+    Serving::embedded_with(data, &environment)
+}
+
+async fn fleet(data: &Path, databases: &Databases) -> (Serving, Terminal) {
+    let serving = serve(data, databases);
     Caller::new(&serving.gateway(), data, "ops", &["--operator"]).await.open_sale(&["G71", "G79"]).await;
     for (account, more) in [("alice", None), ("ops", Some("--operator"))] {
         let mut arguments = vec!["token", account, "--data", data.to_str().unwrap()];
@@ -67,9 +77,34 @@ async fn fleet(data: &Path) -> (Serving, Terminal) {
 }
 
 #[tokio::test]
-async fn tickets_are_exchanged_and_a_cancelled_run_is_given_back() {
+async fn tickets_are_exchanged_and_a_cancelled_run_is_given_back_with_sqlite() {
+    exchange_and_cancel(Vec::new()).await;
+}
+
+#[tokio::test]
+async fn tickets_are_exchanged_and_a_cancelled_run_is_given_back_with_postgres() {
+    let Ok(server) = std::env::var("CHUNYUN_TEST_POSTGRES") else {
+        return skipped("exchanges and a cancelled run on Postgres", "CHUNYUN_TEST_POSTGRES is not set");
+    };
+    exchange_and_cancel(new_databases(&server, "exchange")).await;
+}
+
+#[tokio::test]
+async fn passengers_are_sealed_with_a_new_key_with_sqlite() {
+    seal_anew(Vec::new()).await;
+}
+
+#[tokio::test]
+async fn passengers_are_sealed_with_a_new_key_with_postgres() {
+    let Ok(server) = std::env::var("CHUNYUN_TEST_POSTGRES") else {
+        return skipped("passengers sealed anew on Postgres", "CHUNYUN_TEST_POSTGRES is not set");
+    };
+    seal_anew(new_databases(&server, "seal")).await;
+}
+
+async fn exchange_and_cancel(databases: Databases) {
     let data = tempfile::tempdir().unwrap();
-    let (serving, terminal) = fleet(data.path()).await;
+    let (serving, terminal) = fleet(data.path(), &databases).await;
     let (date, today) = (service_date(), today_in_utc());
     let bought = terminal.json("alice", &["buy", "G71", &date, "北京西", "深圳北", "--passenger", PASSENGER]);
     let (id, ticket) = (text(&bought["order_id"]), text(&bought["tickets"][0]["ticket_id"]));
@@ -107,32 +142,36 @@ async fn tickets_are_exchanged_and_a_cancelled_run_is_given_back() {
     .await;
 
     assert_eq!(serving.terminate(), Some(0));
-    let audit = process::chunyun(&["audit", "--data", data.path().to_str().unwrap()]);
+    let folder = data.path().to_str().unwrap().to_owned();
+    let audited = if databases.is_empty() { vec!["--data".to_owned(), folder] } else { audit_arguments(&databases) };
+    let arguments: Vec<&str> = std::iter::once("audit").chain(audited.iter().map(String::as_str)).collect();
+    let audit = process::chunyun(&arguments);
     assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
 }
 
-#[tokio::test]
-async fn passengers_are_sealed_with_a_new_key() {
+async fn seal_anew(databases: Databases) {
     let data = tempfile::tempdir().unwrap();
-    let (serving, terminal) = fleet(data.path()).await;
+    let (serving, terminal) = fleet(data.path(), &databases).await;
     let bought = terminal.json("alice", &["buy", "G71", &service_date(), "北京西", "武汉", "--passenger", PASSENGER]);
     let id = text(&bought["order_id"]);
     assert_eq!(serving.terminate(), Some(0));
 
     let folder = data.path().to_str().unwrap();
-    let keys = |command: &str| {
-        let arguments = ["keys", command, "--data", folder, "--json"];
-        document(&process::chunyun(&arguments), &arguments)
+    let keys = |arguments: &[&str]| {
+        let all = [&["keys"], arguments, &["--data", folder, "--json"]].concat();
+        document(&process::chunyun(&all), &all)
     };
-    let first = keys("rotate")["current"].clone();
+    let mut reseal = vec!["reseal"];
+    reseal.extend(databases.get(1).into_iter().flat_map(|(_, order)| ["--order", order.as_str()]));
+    let first = keys(&["rotate"])["current"].clone();
     // The fleet runs while passengers are sealed anew, and reads those of either key.
-    let serving = Serving::embedded(data.path());
+    let serving = serve(data.path(), &databases);
     let terminal = Terminal { gateway: serving.gateway(), ..terminal };
     assert_eq!(terminal.order(&id)["tickets"][0]["passenger_name"], "张三");
-    assert_eq!(keys("reseal"), json!({ "tickets": 1, "resealed": 1 }));
-    assert_eq!(keys("reseal"), json!({ "tickets": 1, "resealed": 0 }));
+    assert_eq!(keys(&reseal), json!({ "tickets": 1, "resealed": 1 }));
+    assert_eq!(keys(&reseal), json!({ "tickets": 1, "resealed": 0 }));
     assert_eq!(terminal.order(&id)["tickets"][0]["passenger_name"], "张三");
-    assert_ne!(keys("rotate")["current"], first);
+    assert_ne!(keys(&["rotate"])["current"], first);
     // The passenger is known again under the new key: one train at a time.
     let other = ["buy", "G79", &service_date(), "北京西", "武汉", "--passenger", PASSENGER];
     assert_eq!(terminal.refusal(&other), "OVERLAPPING_JOURNEY");

@@ -14,8 +14,9 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::support::client::{Caller, order_for, reason};
+use crate::support::postgres::{audit_arguments, new_databases};
 use crate::support::process::{self, Serving, free_port};
-use crate::support::{postgres, skipped};
+use crate::support::skipped;
 use recorder::Recorder;
 
 const PAYS: usize = 1_000;
@@ -26,7 +27,6 @@ const RIVALS: usize = 100;
 const CALLBACK_CONNECTIONS: usize = 20;
 const CALLBACKS_EACH: usize = 50;
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(30);
-const DATABASES: [&str; 5] = ["journal", "order", "payment", "waitlist", "sandbox_provider"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_repeated_happens_once_with_sqlite() {
@@ -41,18 +41,10 @@ async fn what_is_repeated_happens_once_with_postgres() {
         return skipped("repetitions on Postgres", "CHUNYUN_TEST_POSTGRES is not set");
     };
     let dir = tempfile::tempdir().unwrap();
-    let urls = DATABASES.map(|name| postgres::new_database(&server, &format!("once_{name}")));
-    let settings: Vec<(String, &str)> =
-        DATABASES.iter().zip(&urls).map(|(name, url)| (setting(name), url.as_str())).collect();
-    let environment: Vec<(&str, &str)> = settings.iter().map(|(name, url)| (name.as_str(), *url)).collect();
-    let options = ["--journal", "--order", "--payment"].iter().zip(&urls);
-    let mut audited: Vec<String> = options.flat_map(|(option, url)| [(*option).to_owned(), url.clone()]).collect();
-    audited.extend(["--provider".to_owned(), urls[4].clone()]);
+    let databases = new_databases(&server, "once");
+    let environment: Vec<(&str, &str)> = databases.iter().map(|(name, url)| (name.as_str(), url.as_str())).collect();
+    let audited = audit_arguments(&databases);
     tell(Fleet::start(dir.path(), &environment, audited).await).await;
-}
-
-fn setting(database: &str) -> String {
-    format!("CHUNYUN_STORAGE__{}", database.to_uppercase())
 }
 
 /// All roles in one process, with a recorder on the provider's way to payment.

@@ -119,19 +119,6 @@ impl RedisMonitor {
     }
 }
 
-/// Makes a database for each service: the settings that name them.
-pub fn make_databases(server: &str) -> Vec<(String, String)> {
-    let unique = uuid::Uuid::now_v7().simple().to_string();
-    let (base, _) = server.rsplit_once('/').unwrap();
-    let one = |service: &str| {
-        let name = format!("canary_{}_{unique}", service.to_lowercase());
-        let made = Command::new("psql").args([server, "-qc", &format!("CREATE DATABASE {name}")]).status();
-        assert!(made.expect("psql comes with Postgres").success());
-        (format!("CHUNYUN_STORAGE__{service}"), format!("{base}/{name}"))
-    };
-    ["JOURNAL", "ORDER", "PAYMENT", "WAITLIST", "SANDBOX_PROVIDER"].map(one).to_vec()
-}
-
 /// The metrics, as Prometheus reads them.
 pub fn scrape(address: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();

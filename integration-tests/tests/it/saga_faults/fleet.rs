@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use failpoints::Point;
 use serde_json::Value;
 
+use crate::support::postgres::new_databases;
 use crate::support::process::{self, Serving, free_port};
 
 /// The roles, each by the name in its points; the provider, the query role and the waitlist have none and live on.
@@ -20,7 +21,6 @@ const PROCESSES: [(&str, &str); 7] = [
     ("query", "query"),
     ("gateway", "gateway"),
 ];
-const DATABASES: [&str; 5] = ["journal", "order", "payment", "waitlist", "sandbox_provider"];
 /// Short times, so that orders lapse, and money that comes after that finds its seats freed.
 const POLICY: &str = "[sale]\nopen_minute = 0\nclose_minute = 1440\nclose_minute_tuesday = 1440\n\
                       [hold]\npayment_seconds = 6\nhard_limit_seconds = 8\n\
@@ -46,7 +46,7 @@ impl Fleet {
         let ports: BTreeMap<_, _> = PROCESSES.iter().map(|(name, _)| (*name, free_port())).collect();
         let mut fleet = Self {
             config: dir.join("chunyun.toml"),
-            environment: databases(postgres),
+            environment: new_databases(postgres, "faults"),
             callbacks: free_port(),
             public: free_port(),
             ports,
@@ -174,17 +174,4 @@ impl Fleet {
             panic!("{error}: {} {}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr))
         })
     }
-}
-
-/// Makes a database for each service, named apart from those of other tests.
-fn databases(server: &str) -> Vec<(String, String)> {
-    let unique = uuid::Uuid::now_v7().simple().to_string();
-    let one = |service: &&str| {
-        let name = format!("faults_{service}_{unique}");
-        let made = Command::new("psql").args([server, "-qc", &format!("CREATE DATABASE {name}")]).status();
-        assert!(made.expect("psql comes with Postgres").success());
-        let (base, _) = server.rsplit_once('/').unwrap();
-        (format!("CHUNYUN_STORAGE__{}", service.to_uppercase()), format!("{base}/{name}"))
-    };
-    DATABASES.iter().map(one).collect()
 }

@@ -21,6 +21,25 @@ pub fn new_database(server: &str, prefix: &str) -> String {
     format!("{base}/{name}")
 }
 
+/// The services that keep something, each in a database of its own, as settings name them.
+pub const KEEPERS: [&str; 5] = ["journal", "order", "payment", "waitlist", "sandbox_provider"];
+
+/// Makes a new database for each of the [`KEEPERS`], in their order: the settings that name them, and their URLs.
+pub fn new_databases(server: &str, prefix: &str) -> Vec<(String, String)> {
+    let one = |keeper: &&str| {
+        let setting = format!("CHUNYUN_STORAGE__{}", keeper.to_uppercase());
+        (setting, new_database(server, &format!("{prefix}_{keeper}")))
+    };
+    KEEPERS.iter().map(one).collect()
+}
+
+/// What an audit of such databases is told.
+pub fn audit_arguments(databases: &[(String, String)]) -> Vec<String> {
+    // By the place of each among the keepers; the waitlist's database is not audited.
+    let told = [("--journal", 0), ("--order", 1), ("--payment", 2), ("--provider", 4)];
+    told.iter().flat_map(|(option, keeper)| [(*option).to_owned(), databases[*keeper].1.clone()]).collect()
+}
+
 /// The address of the server of a URL such as `postgres://user@127.0.0.1:5432/name`.
 pub fn address_of(url: &str) -> SocketAddr {
     let (_, rest) = url.split_once('@').unwrap();
