@@ -12,6 +12,7 @@ use proto::gateway::v1::{GetOrderRequest, PayOrderRequest, PlaceOrderRequest};
 use proto::order::v1::{Order, OrderState, TicketState};
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tonic::{Code, Status};
 
 use crate::support::client::{Caller, order_for, reason};
 use crate::support::postgres::{audit_arguments, new_databases};
@@ -22,6 +23,8 @@ use recorder::Recorder;
 const PAYS: usize = 1_000;
 /// The payments go over so many connections at once.
 const PAY_CONNECTIONS: usize = 20;
+/// A payment that is not answered is sent so often.
+const SENT_MAX: usize = 20;
 const RIVALS: usize = 100;
 /// Over so many connections at once, each so often: 1,000 callbacks.
 const CALLBACK_CONNECTIONS: usize = 20;
@@ -123,14 +126,12 @@ async fn pay_at_once(fleet: &Fleet) -> Order {
     let started = Instant::now();
     let mut paying = JoinSet::new();
     for number in 0..PAYS {
-        let mut gateway = connections[number % PAY_CONNECTIONS].gateway();
-        let request = PayOrderRequest { order_id: id.clone(), payment_token: "sandbox-ok".to_owned() };
-        paying.spawn(async move { gateway.pay_order(request).await.map(drop) });
+        paying.spawn(pay_until_answered(connections[number % PAY_CONNECTIONS].clone(), id.clone()));
     }
-    let answers = tally(paying.join_all().await);
-    eprintln!("{PAYS} payments in {:.1} s: {answers:?}", started.elapsed().as_secs_f64());
-    // A slow machine does not answer all of them in time: what these did is told by the books.
-    let known = ["taken", "ORDER_STATE", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED"];
+    let (answers, sent): (Vec<_>, Vec<usize>) = paying.join_all().await.into_iter().unzip();
+    let (answers, sent) = (tally(answers), sent.iter().sum::<usize>());
+    eprintln!("{PAYS} payments, sent {sent} times, in {:.1} s: {answers:?}", started.elapsed().as_secs_f64());
+    let known = ["taken", "ORDER_STATE"];
     assert!(answers.keys().all(|answer| known.contains(&answer.as_str())), "{answers:?}");
     assert!(answers["taken"] > 1, "{answers:?}");
 
@@ -139,6 +140,20 @@ async fn pay_at_once(fleet: &Fleet) -> Order {
     assert_eq!(paid.tickets[0].state(), TicketState::Issued);
     assert_eq!(fleet.books().0, 1, "one trade");
     paid
+}
+
+/// Pays as the error catalogue says: what is not answered in time is asked again. The answer, and how often it was asked.
+async fn pay_until_answered(caller: Caller, order_id: String) -> (Result<(), Status>, usize) {
+    let request = PayOrderRequest { order_id, payment_token: "sandbox-ok".to_owned() };
+    let mut sent = 0;
+    loop {
+        sent += 1;
+        let answer = caller.gateway().pay_order(request.clone()).await.map(drop);
+        let passes = |status: &Status| matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded);
+        if sent == SENT_MAX || !answer.as_ref().is_err_and(passes) {
+            return (answer, sent);
+        }
+    }
 }
 
 /// Sends the provider's callback a thousand times more: all are taken, and nothing moves.
@@ -192,13 +207,13 @@ async fn order_at_once(fleet: &Fleet, name: &str, passenger: u32, trains: &[(&st
     assert_eq!(winner.pay(&request.order_id, "sandbox-ok").await.state(), OrderState::Confirmed);
 }
 
-async fn place(caller: &Caller, request: PlaceOrderRequest) -> (String, Result<(), tonic::Status>) {
+async fn place(caller: &Caller, request: PlaceOrderRequest) -> (String, Result<(), Status>) {
     let id = request.order_id.clone();
     (id, caller.gateway().place_order(request).await.map(drop))
 }
 
 /// How often which answer was given: the reason of a refusal, or `taken`.
-fn tally(answers: Vec<Result<(), tonic::Status>>) -> BTreeMap<String, usize> {
+fn tally(answers: Vec<Result<(), Status>>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for answer in answers {
         let name = answer.map_or_else(|status| reason(&status), |()| "taken".to_owned());
