@@ -12,7 +12,7 @@ use domain::{Run, SlotId, Time};
 use sqlx::{Connection, Sqlite, SqliteConnection};
 use storage::{GroupWriter, GroupWriterOptions, SqliteDatabase};
 
-use crate::rows::{self, in_order, slot_column};
+use crate::rows::{self, in_order, number_column};
 use crate::run_steps::sqlite as run_steps;
 use crate::steps::sqlite as steps;
 use crate::time::WallClock;
@@ -80,6 +80,13 @@ impl Journal for SqliteJournal {
     }
 
     async fn claim_free(&self, slots: &[SlotId], owner: &str, nonce: u128) -> Result<Vec<FreeClaim>, JournalError> {
+        // Asked again and again until the present owners give up: those who sell must not wait for a writer that looks.
+        let (heads, _) = self.read_heads(slots).await?;
+        let held_by_another = |row: HeadRow| row.owner.filter(|holder| holder != owner);
+        let holders: Option<Vec<String>> = in_order(slots, &heads)?.into_iter().map(held_by_another).collect();
+        if let Some(holders) = holders {
+            return Ok(holders.into_iter().map(|owner| FreeClaim::Held { owner }).collect());
+        }
         let (slots, owner, clock) = (slots.to_vec(), owner.to_owned(), self.clock.clone());
         let claimed = self
             .writer
@@ -271,14 +278,14 @@ async fn claim_free(
     Ok(held.into_iter().filter_map(outcome).collect())
 }
 
+/// One statement, however many slots: whoever waits for them waits for this.
 async fn give_up(connection: &mut SqliteConnection, slots: &[SlotEpoch]) -> Result<(), JournalError> {
-    for held in slots {
-        sqlx::query("UPDATE slot_head SET owner = NULL, claim_nonce = NULL WHERE slot = $1 AND epoch = $2")
-            .bind(slot_column(held.slot))
-            .bind(rows::number_column(held.epoch))
-            .execute(&mut *connection)
-            .await?;
-    }
+    let held: Vec<_> =
+        slots.iter().map(|held| format!("[{},{}]", held.slot.number(), number_column(held.epoch))).collect();
+    sqlx::query(include_str!("queries/sqlite/give_up.sql"))
+        .bind(format!("[{}]", held.join(",")))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
