@@ -203,6 +203,7 @@ mod tests {
             ended_at_us,
             train_dates,
             train_dates_warm: 0,
+            train_dates_known: taken,
             number: 0,
         };
         // Told at 1.000 s, given up at 1.020 s; the taker was told at 1.005 s and answers at 1.050 s.

@@ -55,7 +55,8 @@ fn handover_to_wire(handover: Handover, now: Time) -> SlotHandover {
         taken: handover.kind == HandoverKind::Taken,
         began_at_us: at(handover.began_ago),
         ended_at_us: at(handover.ended_ago),
-        train_dates: handover.runs,
+        train_dates: handover.runs.unwrap_or(0),
+        train_dates_known: handover.runs.is_some(),
         train_dates_warm: handover.runs_warm,
     }
 }

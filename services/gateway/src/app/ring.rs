@@ -20,6 +20,8 @@ const EXPECT_WITHIN: Duration = Duration::from_secs(3_600);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A change that has not settled after so long is left to itself.
 const SETTLE_MAX: Duration = Duration::from_secs(120);
+/// How long after everything has arrived the new owners may take to list their train-dates.
+const LIST_MAX: Duration = Duration::from_secs(5);
 /// How long a shard may take to tell of itself.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -31,7 +33,10 @@ pub struct Following {
     shards: BTreeMap<ShardId, ShardOperatorClient>,
     /// Both sides' words, each once: by shard and its number.
     handovers: BTreeMap<(ShardId, u64), SlotHandover>,
+    /// Before any shard could hear of it.
     began: Instant,
+    /// When every slot had arrived.
+    settled: Option<Instant>,
 }
 
 impl App {
@@ -74,10 +79,11 @@ impl App {
         let settings = change.apply(present.settings(), &registered)?;
         ring_of(&settings.whole(0))?;
         let (before, shards) = (self.shards.ring(), self.operators());
+        let began = Instant::now();
         let edited = self.discovery.edit(&lock, request.settings_version, settings).await;
         lock.release().await;
         let record = edited.map_err(Error::Ring)?;
-        Ok(Following { record, before, shards, handovers: BTreeMap::new(), began: Instant::now() })
+        Ok(Following { record, before, shards, handovers: BTreeMap::new(), began, settled: None })
     }
 
     /// How far a change is, after a moment; none once it was said that it is done.
@@ -100,7 +106,11 @@ impl App {
         let arrived = arrived(&moved, &it.handovers);
         // An operator who edits in between has another plan: this one ends with its ring.
         let superseded = present.settings().version != it.record.settings().version;
-        let done = superseded || (waiting_for.is_empty() && self.is_settled(&told, present.version()));
+        if waiting_for.is_empty() && self.is_settled(&told, present.version()) {
+            it.settled.get_or_insert_with(Instant::now);
+        }
+        let listed = it.handovers.values().all(|it| !it.taken || it.train_dates_known);
+        let done = superseded || it.settled.is_some_and(|settled| listed || settled.elapsed() > LIST_MAX);
         let slots_total = moved.len() as u32;
         let step = ChangeRingResponse { slots_moved: arrived, slots_total, waiting_for, done, pauses: None };
         if !done {

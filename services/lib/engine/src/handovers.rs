@@ -31,7 +31,7 @@ struct Noted {
     kind: HandoverKind,
     began: Uptime,
     ended: Uptime,
-    runs: u32,
+    runs: Option<u32>,
     runs_warm: u32,
 }
 
@@ -49,7 +49,7 @@ pub struct Handover {
     /// How long ago it answered for the slot, or had given it up in the journal.
     pub ended_ago: Duration,
     /// Runs that the slot has; known to the taker, shortly after.
-    pub runs: u32,
+    pub runs: Option<u32>,
     /// Runs that were in the taker's memory from the first moment.
     pub runs_warm: u32,
 }
@@ -73,7 +73,7 @@ impl Handovers {
         if log.noted.len() >= REMEMBERED_MAX {
             log.noted.pop_front();
         }
-        log.noted.push_back(Noted { number, slot, kind, began, ended: uptime::now(), runs: 0, runs_warm });
+        log.noted.push_back(Noted { number, slot, kind, began, ended: uptime::now(), runs: None, runs_warm });
     }
 
     /// Notes how many runs a slot has that was taken last.
@@ -81,7 +81,7 @@ impl Handovers {
         let mut log = self.log.lock();
         let taken = log.noted.iter_mut().rev().find(|noted| noted.slot == slot && noted.kind == HandoverKind::Taken);
         if let Some(taken) = taken {
-            taken.runs = u32::try_from(runs).unwrap_or(u32::MAX);
+            taken.runs = Some(u32::try_from(runs).unwrap_or(u32::MAX));
         }
     }
 
