@@ -11,6 +11,7 @@ use proto::query::v1 as query;
 use proto::waitlist::v1::EntryState;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
 
 use super::demand::{Temper, Wish};
 use super::tally::{Call, Tally};
@@ -25,6 +26,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a paid order may take to its tickets before the demo calls it lost.
 const TICKET_TIMEOUT: Duration = Duration::from_secs(60);
 const LINE_POLL: Duration = Duration::from_secs(2);
+/// Before an order is watched again whose watching has ended.
+const WATCH_PAUSE: Duration = Duration::from_millis(100);
 
 /// A party on its way.
 pub struct Party {
@@ -188,8 +191,22 @@ impl Party {
         let request = gateway::WatchOrderRequest { order_id: order_id.to_owned() };
         let mut client = self.connection.gateway();
         loop {
-            let mut changes = client.watch_order(request.clone()).await?.into_inner();
-            while let Some(change) = changes.message().await? {
+            let mut changes = match client.watch_order(request.clone()).await {
+                Ok(changes) => changes.into_inner(),
+                Err(status) if is_shed(&status) => {
+                    tokio::time::sleep(WATCH_PAUSE).await;
+                    continue;
+                }
+                Err(status) => return Err(status),
+            };
+            loop {
+                let change = match changes.message().await {
+                    Ok(Some(change)) => change,
+                    // The order goes on without its watchers: whoever is cut off looks again.
+                    Ok(None) => break,
+                    Err(status) if is_shed(&status) => break,
+                    Err(status) => return Err(status),
+                };
                 let order = change.order.unwrap_or_default();
                 match OrderState::try_from(order.state).unwrap_or_default() {
                     OrderState::Confirmed => return Ok(order),
@@ -199,6 +216,7 @@ impl Party {
                     _ => {}
                 }
             }
+            tokio::time::sleep(WATCH_PAUSE).await;
         }
     }
 
@@ -267,7 +285,11 @@ impl Party {
         let mut client = self.connection.gateway();
         loop {
             let request = gateway::GetWaitlistEntryRequest { entry_id: entry_id.clone() };
-            let entry = client.get_waitlist_entry(timed_request(request)).await?.into_inner().entry.unwrap_or_default();
+            let entry = match client.get_waitlist_entry(timed_request(request)).await {
+                Ok(answer) => answer.into_inner().entry.unwrap_or_default(),
+                Err(status) if is_shed(&status) && !self.stage.is_over(LINE_POLL).await => continue,
+                Err(status) => return Err(status),
+            };
             match EntryState::try_from(entry.state).unwrap_or_default() {
                 EntryState::Fulfilled => return Ok(Some(entry.order_id)),
                 EntryState::Joining | EntryState::Waiting => {}
@@ -321,11 +343,45 @@ fn is_refusal(status: &Status) -> bool {
         && retry_after_ms(status).is_none()
 }
 
-/// The fleet asks to come again: nothing is known to have happened, and ids make the repeat safe.
+/// The fleet asks to come again, or the connection is gone: nothing is known to have happened, and ids make the repeat safe.
 fn is_shed(status: &Status) -> bool {
     match status.code() {
+        // The fleet gives every failure a reason; without one it is this side's own word for a connection that broke.
+        Code::Unknown | Code::Cancelled | Code::Internal => status.get_error_details().error_info().is_none(),
         Code::Unavailable | Code::DeadlineExceeded | Code::Aborted => true,
         Code::ResourceExhausted => retry_after_ms(status).is_some(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tonic::transport::Endpoint;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_whose_connection_breaks_is_repeated() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            // HTTP/2's preface at least; then it is gone.
+            client.read_exact(&mut [0; 24]).await.unwrap();
+        });
+        let connection = Connection::new(Endpoint::from_shared(address).unwrap().connect_lazy(), None).unwrap();
+        let request = timed_request(gateway::GetWaitlistEntryRequest::default());
+        let status = connection.gateway().get_waitlist_entry(request).await.unwrap_err();
+        server.await.unwrap();
+        assert!(is_shed(&status), "{status:?}");
+    }
+
+    #[test]
+    fn what_the_fleet_refuses_for_good_is_not_repeated() {
+        let refused: Status = rpc::Failure::new(Code::FailedPrecondition, "SOLD_OUT", "no seats").into();
+        assert!(!is_shed(&refused) && is_refusal(&refused));
+        let broken: Status = rpc::Failure::new(Code::Internal, "INTERNAL", "a fault").into();
+        assert!(!is_shed(&broken), "the fleet's own fault is shown, not tried again");
     }
 }
