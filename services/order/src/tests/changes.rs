@@ -191,11 +191,14 @@ async fn lost_answers_and_a_client_that_gives_up_leave_no_two_tickets() {
     world.stop().await;
 }
 
+/// Makes a good request a bad one.
+type Mistake = fn(&mut wire::ChangedJourney);
+
 #[tokio::test]
 async fn what_the_rules_forbid_is_refused_and_changes_nothing() {
     let world = World::new().await;
     let before = world.ticketed(id(1)).await;
-    let cases: &[(fn(&mut wire::ChangedJourney), &str)] = &[
+    let cases: &[(Mistake, &str)] = &[
         (|it| it.ticket_ids = vec![format!("{}-0-7", id(1))], reason::TICKET_NOT_FOUND),
         (|it| it.ticket_ids.clear(), reason::INVALID_FIELD),
         (|it| it.ticket_ids.push(it.ticket_ids[0].clone()), reason::INVALID_FIELD),
