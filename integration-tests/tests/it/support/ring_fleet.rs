@@ -171,12 +171,15 @@ fn shard(config: &Path, journal: &str, number: u16, lead: &dyn Fn(u16, Way) -> W
     Serving::start(&arguments, &environment.each_ref().map(|(name, value)| (*name, value.as_str())))
 }
 
+/// Far above what the stories' few accounts send: they are about shards, and a fast machine would meet the limits first.
+const LIMITS: &str = "[gateway.limiter]\nperson_per_second = 10000\nperson_burst = 10000\n";
+
 fn configuration(dir: &Path, consul: &str, unique: &str) -> PathBuf {
     let listed: String =
         (0..FOUNDERS).map(|number| format!("[[shards.list]]\nname = \"inventory-shard-{number}\"\n\n")).collect();
     let text = format!(
         "{}\n{listed}[keys]\npath = \"{}\"\n\n[discovery]\nkind = \"consul\"\n\n[discovery.consul]\naddress = \"{consul}\"\n\
-         fleet = \"ring-{unique}\"\n",
+         fleet = \"ring-{unique}\"\n\n{LIMITS}",
         process::around_the_clock(dir),
         dir.join("keys.toml").display(),
     );
