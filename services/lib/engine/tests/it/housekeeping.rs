@@ -95,6 +95,11 @@ async fn a_run_that_cannot_be_rebuilt_keeps_the_checkpoint_back(backend: &Backen
     for number in 1..21 {
         submit(&handle, whole, hold(number)).await.unwrap().answer().unwrap();
     }
+    wait_until(|| handle.metrics().counts().checkpoint_snapshots > 0).await;
+    // Whatever the first snapshot has, there is more now, and so a second one, and a second look at the checkpoint.
+    for number in 21..31 {
+        submit(&handle, whole, hold(number)).await.unwrap().answer().unwrap();
+    }
     wait_until(|| handle.metrics().counts().checkpoint_snapshots > 1).await;
     assert_eq!(handle.metrics().counts().checkpoints, 0);
     assert_eq!(first_readable(&journal, damaged).await, 1, "what a repair needs is there");
