@@ -174,6 +174,18 @@ impl World {
         panic!("waited for {state:?}, but: {:?}", self.get(id).await);
     }
 
+    /// Waits until so many places are taken: what an order gives back goes after the order's row has changed.
+    pub async fn wait_until_seated(&self, places: usize) {
+        for _ in 0..1_000 {
+            if self.inventory.seated() == places {
+                return;
+            }
+            self.clock.advance_ms(1_000);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("waited for {places} places, but: {}", self.inventory.seated());
+    }
+
     /// An order with tickets, captured by payment's answer.
     pub async fn ticketed(&self, id: OrderId) -> wire::Order {
         self.place(id).await.unwrap();

@@ -180,7 +180,7 @@ async fn lost_answers_and_a_client_that_gives_up_leave_no_two_tickets() {
     assert_eq!(begun.change.unwrap().state(), TicketChangeState::Holding);
     let order = world.wait(id(1), OrderState::Confirmed).await;
     assert_eq!(states(&order), [TicketState::Issued, TicketState::Changed, TicketState::Issued]);
-    assert_eq!(world.inventory.seated(), 2);
+    world.wait_until_seated(2).await;
 
     let mut journey = to_g101("2026-12-22");
     (journey.ticket_ids, journey.seat_class) = (vec![format!("{}-0-0", id(1))], SeatClass::First.into());
