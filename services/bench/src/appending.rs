@@ -11,7 +11,7 @@ use sqlx::Connection;
 use storage::{Database, DatabaseUrl, OpenOptions};
 
 use crate::BenchError;
-use crate::designs::new_database;
+use crate::databases::new_database;
 
 /// An encoded `Held` of one passenger with its record, in bytes.
 const EVENT_BYTES: usize = 150;

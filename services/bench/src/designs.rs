@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use storage::DatabaseUrl;
 
+use crate::databases::new_database;
 use crate::edge::{Server, serve_bare, serve_front};
 use crate::load::GiveBack;
 use crate::observed_journal::ObservedJournal;
@@ -19,7 +20,6 @@ use crate::stage::Stage;
 use crate::{BenchError, Seats, cpu};
 
 pub(crate) use fleet::Hop;
-pub(crate) use seat_rows::new_database;
 
 /// A design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,6 +8,7 @@
 pub mod appending;
 mod bare_line;
 mod cpu;
+mod databases;
 mod designs;
 mod edge;
 mod front;

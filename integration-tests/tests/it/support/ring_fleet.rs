@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::postgres::new_database;
 use super::process::{self, Serving, free_port};
 
 /// The shards that a fleet starts with.
@@ -49,7 +50,7 @@ impl RingFleet {
         // The development keys are made by whoever asks first for a token.
         assert!(process::chunyun(&["token", "ops", "--data", dir.path().to_str().unwrap()]).status.success());
         let unique = format!("{:016x}", uuid::Uuid::now_v7().as_u64_pair().1);
-        let journal = new_database(&engines.postgres, &format!("ring_{unique}"));
+        let journal = new_database(&engines.postgres, "ring");
         let config = configuration(dir.path(), &engines.consul, &unique);
         let shards = (0..FOUNDERS).map(|number| Some(shard(&config, &journal, number, lead))).collect();
         let data = dir.path().to_str().unwrap();
@@ -186,14 +187,6 @@ fn configuration(dir: &Path, consul: &str, unique: &str) -> PathBuf {
     let path = dir.join("chunyun.toml");
     std::fs::write(&path, text).unwrap();
     path
-}
-
-/// A new database of a server.
-pub fn new_database(server: &str, name: &str) -> String {
-    let made = Command::new("psql").args([server, "-qc", &format!("CREATE DATABASE {name}")]).status();
-    assert!(made.expect("psql comes with Postgres").success());
-    let (base, _) = server.rsplit_once('/').unwrap();
-    format!("{base}/{name}")
 }
 
 /// An agent of a test's own, which it may stop, wipe and start again.

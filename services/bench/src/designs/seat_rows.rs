@@ -4,7 +4,7 @@ use domain::Run;
 use futures::future::BoxFuture;
 use proto::inventory::v1::{HoldRequest, HoldResponse, ReleaseRequest};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tonic::Status;
 
 use crate::seats::{PlaceId, held, interval, sold_out};
@@ -23,17 +23,6 @@ const HOLD: &str = "UPDATE seat SET taken = taken | $2
 
 pub(crate) struct SeatRows {
     pool: PgPool,
-}
-
-/// Makes a database and gives its URL.
-pub(crate) async fn new_database(server: &str, what: &str) -> Result<String, BenchError> {
-    let failed = BenchError::because::<sqlx::Error>;
-    let mut connection = PgConnection::connect(server).await.map_err(failed("Postgres did not answer"))?;
-    let name = format!("bench_{what}_{}", uuid::Uuid::new_v4().simple());
-    let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create).execute(&mut connection).await.map_err(failed("no database could be made"))?;
-    let (address, _) = server.rsplit_once('/').ok_or_else(|| BenchError::new("an address without a database"))?;
-    Ok(format!("{address}/{name}"))
 }
 
 /// Fills a database with empty seats; gives the number of the backend's process.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::BenchError;
 use crate::cpu::{self, Processes};
-use crate::designs::new_database;
+use crate::databases::new_database;
 
 const POLICY: &str = "[sale]\nopen_minute = 0\nclose_minute = 1440\nclose_minute_tuesday = 1440\n";
 
