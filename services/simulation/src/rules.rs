@@ -96,6 +96,8 @@ impl Weather {
             loads_in_flight_max: chance.one_of(&[1, 4]),
             check_every_records: 1,
             snapshot_records: chance.one_of(&[1, 3, 10]) as u32,
+            // Runs are small here: nothing is done more seldom for the size of one.
+            upkeep_things_per_record: 1_000,
             snapshot_evict_records: chance.one_of(&[1, 3]) as u32,
             ..Limits::default()
         };

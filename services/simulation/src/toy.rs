@@ -341,6 +341,10 @@ impl<D: ToyRules> Aggregate for Toy<D> {
         xxhash_rust::xxh3::xxh3_64(&self.encode(true, true))
     }
 
+    fn size(&self) -> usize {
+        self.holds.len()
+    }
+
     fn check(&self) -> Result<(), Broken> {
         if self.poisoned {
             return Err(Broken { id: "I1", message: "poisoned".to_owned() });

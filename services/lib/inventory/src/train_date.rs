@@ -138,6 +138,11 @@ impl TrainDate {
         self.sale.iter().flat_map(|sale| sale.holds.iter().map(|hold| sale.view(hold)))
     }
 
+    /// How many holds and entries it remembers: what a snapshot lists.
+    pub fn size(&self) -> usize {
+        self.sale.as_ref().map_or(0, |sale| sale.holds.len() + sale.line.entries().len())
+    }
+
     /// About how many bytes of memory it takes, for caches with a bound.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.sale.as_ref().map_or(0, |sale| size_of::<Sale>() + sale.heap_bytes())

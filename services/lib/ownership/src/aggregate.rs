@@ -56,7 +56,10 @@ pub trait Aggregate: Sized {
     /// A hash of everything later decisions depend on: equal states have equal hashes, however they came about.
     fn state_hash(&self) -> u64;
 
-    /// Checks what must hold between any two commands, cheaply enough to do it each time.
+    /// How many things a snapshot of the state lists, such as holds: taking a snapshot and checking cost in proportion.
+    fn size(&self) -> usize;
+
+    /// Checks what must hold between any two commands, in a time that grows with [`Self::size`].
     ///
     /// # Errors
     /// What does not hold.

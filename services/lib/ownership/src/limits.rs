@@ -19,6 +19,9 @@ pub struct Limits {
     pub check_every_records: u32,
     /// Records of a run after which its snapshot is written.
     pub snapshot_records: u32,
+    /// Things of a run that checks, and snapshots, may each go through for every record of it: a run that lists more than
+    /// either's number of records allows is checked, or written, more seldom. What a record costs does not grow with its run.
+    pub upkeep_things_per_record: usize,
     /// Records of a run after which its snapshot is written when it leaves memory.
     pub snapshot_evict_records: u32,
     /// How long an owner that is not known to be gone gets to give a slot up before it is taken from it.
@@ -49,6 +52,7 @@ impl Default for Limits {
             loads_in_flight_max: 16,
             check_every_records: 256,
             snapshot_records: 2_000,
+            upkeep_things_per_record: 1,
             snapshot_evict_records: 200,
             takeover_wait_ms: 1_500,
             warm_runs_max: 2_048,

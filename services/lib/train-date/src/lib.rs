@@ -136,6 +136,10 @@ impl Aggregate for OwnedTrainDate {
         self.train_date.state_hash()
     }
 
+    fn size(&self) -> usize {
+        self.train_date.size()
+    }
+
     fn check(&self) -> Result<(), Broken> {
         self.train_date.check_invariants().map_err(|broken| Broken { id: broken.id, message: broken.detail })
     }

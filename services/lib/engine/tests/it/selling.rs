@@ -98,7 +98,13 @@ async fn wait_for_version(engine: &EngineHandle, version: u64) {
 
 async fn more_runs_than_fit_in_memory_come_and_go(backend: &Backend) {
     let trains: Vec<_> = (1..=40).map(|number| run(&format!("G{number}"))).collect();
-    let limits = Limits { cache_runs_max: 4, snapshot_evict_records: 1, check_every_records: 1, ..Limits::default() };
+    let limits = Limits {
+        cache_runs_max: 4,
+        snapshot_evict_records: 1,
+        check_every_records: 1,
+        upkeep_things_per_record: 100,
+        ..Limits::default()
+    };
     let options = EngineOptions { limits, ..EngineOptions::named("small") };
     let engine = start_with(backend.new_journal().await, options, &trains).await;
     let handle = engine.handle();

@@ -36,7 +36,7 @@ impl<A: Aggregate, R> Slot<A, R> {
             // Between two batches the state is exactly what the journal will hold: the only moment for a snapshot of a run
             // that is never idle.
             let Some(Entry::Live(live)) = self.runs.get_mut(run) else { continue };
-            if P::SNAPSHOT_COMMITTED && live.records_since_snapshot >= shared.limits.snapshot_records {
+            if P::SNAPSHOT_COMMITTED && live.wants_snapshot(&shared.limits) {
                 batch.snapshots.push(live.take_snapshot(*run));
             }
         }

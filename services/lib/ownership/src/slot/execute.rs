@@ -5,8 +5,8 @@ use crate::batch::Gated;
 use crate::rebuild::guarded;
 use crate::shared::Shared;
 use crate::{
-    Action, Aggregate, Broken, Context, Execution, Failure, Now, Outcome, Protocol, Request, SnapshotOfRun, Version,
-    Work,
+    Action, Aggregate, Broken, Context, Execution, Failure, Limits, Now, Outcome, Protocol, Request, SnapshotOfRun,
+    Version, Work,
 };
 
 impl<A: Aggregate, R> Slot<A, R> {
@@ -62,7 +62,7 @@ impl<A: Aggregate, R> Slot<A, R> {
                 guarded(|| match live.aggregate.execute(context, &command, &mut self.open.payload) {
                     Execution::Accepted(answer) => {
                         if P::QUARANTINE {
-                            live.check(shared.limits.check_every_records)?;
+                            live.check(&shared.limits)?;
                         }
                         Ok(Outcome::Accepted(answer))
                     }
@@ -95,7 +95,7 @@ impl<A: Aggregate, R> Slot<A, R> {
         live.records_since_snapshot += 1;
         live.next_timer = live.aggregate.next_timer();
         self.timers.set(run, live.next_timer);
-        if !P::SNAPSHOT_COMMITTED && live.records_since_snapshot >= shared.limits.snapshot_records {
+        if !P::SNAPSHOT_COMMITTED && live.wants_snapshot(&shared.limits) {
             shared.actions.push(Action::Snapshot(live.take_snapshot(run)));
         }
     }
@@ -145,7 +145,7 @@ impl<A: Aggregate, R> Slot<A, R> {
         let advanced = guarded(|| {
             live.aggregate.advance(context, payload);
             if P::QUARANTINE {
-                live.check(shared.limits.check_every_records)?;
+                live.check(&shared.limits)?;
             }
             match live.aggregate.next_timer() {
                 Some(at) if at <= time => {
@@ -245,13 +245,23 @@ impl<A: Aggregate> Live<A> {
         }
     }
 
-    fn check(&mut self, every: u32) -> Result<(), Broken> {
+    /// Whether enough has happened for a snapshot of a run of its size.
+    pub(super) fn wants_snapshot(&self, limits: &Limits) -> bool {
+        self.is_worth(self.records_since_snapshot, limits.snapshot_records, limits)
+    }
+
+    fn check(&mut self, limits: &Limits) -> Result<(), Broken> {
         self.records_since_check += 1;
-        if self.records_since_check < every {
+        if !self.is_worth(self.records_since_check, limits.check_every_records, limits) {
             return Ok(());
         }
         self.records_since_check = 0;
         self.aggregate.check()
+    }
+
+    /// Whether so many records are worth going through the whole run once.
+    fn is_worth(&self, records: u32, every: u32, limits: &Limits) -> bool {
+        records >= every && records as usize >= self.aggregate.size() / limits.upkeep_things_per_record.max(1)
     }
 }
 
