@@ -1,17 +1,18 @@
 //! The journal in one Postgres database: each append, claim and heartbeat is one statement of its own, never an
 //! interactive transaction that a frozen client could leave open.
 
+mod lender;
+
 use std::collections::HashMap;
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{Run, SlotId, Time};
-use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use storage::OpenOptions;
 use tokio::time::timeout;
 
+use self::lender::{Lender, Lent};
 use crate::rows::{self, Appended, in_order, number_column, slot_column};
 use crate::run_steps::postgres as run_steps;
 use crate::steps::postgres as steps;
@@ -31,7 +32,7 @@ const ANSWER_GRACE_MS: u64 = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct PostgresJournal {
-    pool: PgPool,
+    lender: Lender,
     clock: ServerClock,
     answer_timeout: Duration,
 }
@@ -40,11 +41,11 @@ impl PostgresJournal {
     /// A journal over an open database that was checked.
     pub(crate) fn new(pool: PgPool, options: &OpenOptions) -> Self {
         let answer_timeout = Duration::from_millis(options.statement_timeout_ms + ANSWER_GRACE_MS);
-        Self { pool, clock: ServerClock::default(), answer_timeout }
+        Self { lender: Lender::new(pool), clock: ServerClock::default(), answer_timeout }
     }
 
     async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        Ok(Lent(Some(self.pool.acquire().await?)))
+        self.lender.lend().await
     }
 
     /// Waits for the answer to some statements, no longer than the time-out.
@@ -53,43 +54,6 @@ impl PostgresJournal {
             let silent = std::io::Error::new(std::io::ErrorKind::TimedOut, "postgres did not answer");
             Err(sqlx::Error::Io(silent).into())
         })
-    }
-}
-
-/// A connection that is closed unless its statement came to an end: given up half-way, by a time-out of the caller's too,
-/// what it has under way is unknown. The pool would ask it how it is before it takes it back, and wait for ever where the
-/// network is silently dead.
-struct Lent(Option<PoolConnection<Postgres>>);
-
-impl Lent {
-    /// Gives the connection back, or closes it when it failed.
-    fn settle<T>(mut self, answer: Result<T, JournalError>) -> Result<T, JournalError> {
-        if !matches!(answer, Err(JournalError::Storage(_))) {
-            drop(self.0.take());
-        }
-        answer
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(connection) = &mut self.0 {
-            connection.close_on_drop();
-        }
-    }
-}
-
-impl Deref for Lent {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        self.0.as_deref().expect("it is there until it is settled")
-    }
-}
-
-impl DerefMut for Lent {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.as_deref_mut().expect("it is there until it is settled")
     }
 }
 
@@ -248,7 +212,7 @@ impl Journal for PostgresJournal {
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        self.lender.close().await;
     }
 }
 
