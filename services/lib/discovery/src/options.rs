@@ -16,7 +16,7 @@ pub struct SharedOptions {
     pub trust_max_ms: u32,
     /// Losses are forgotten after it has served for this long, in ms.
     pub forgive_ms: u32,
-    /// No shard is left out for this long after none was to be seen, in ms.
+    /// After none was to be seen, no shard is left out for this long that has not been seen since, in ms.
     pub recovery_ms: u32,
     /// How long a process that starts waits for the first record, in ms.
     pub start_ms: u32,

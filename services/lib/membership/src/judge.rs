@@ -21,7 +21,8 @@ pub struct Damping {
     pub trust_max_ms: u32,
     /// Losses are forgotten after it has served for this long without one, in ms.
     pub forgive_ms: u32,
-    /// Nobody is left out for this long after the observer itself saw nobody, in ms: others may only be late.
+    /// After the observer itself saw nobody, nobody is left out for this long whom it has not seen serve since, in ms: they
+    /// may only be late.
     pub recovery_ms: u32,
 }
 
@@ -33,7 +34,7 @@ pub struct Judge {
     seen: BTreeMap<ShardId, Seen>,
     /// Nobody is to be seen, or nothing at all.
     blind: bool,
-    /// After blindness; see [`Damping::recovery_ms`].
+    /// After blindness, of those not seen yet; see [`Damping::recovery_ms`].
     nobody_lost_before: Time,
 }
 
@@ -51,6 +52,8 @@ enum Condition {
 struct Seen {
     condition: Condition,
     since: Time,
+    /// Whether it has served since the observer was last blind: if it does not any more, it is not late but gone.
+    has_served: bool,
 }
 
 impl Default for Damping {
@@ -106,12 +109,15 @@ impl Judge {
         for (shard, _) in record.standings() {
             let condition = condition(registrations.get(shard));
             anybody |= condition == Condition::Serving;
-            let before = self.seen.get(shard).filter(|before| before.condition == condition);
-            seen.insert(shard.clone(), before.copied().unwrap_or(Seen { condition, since: now }));
+            let before = self.seen.get(shard);
+            let since = before.filter(|before| before.condition == condition).map_or(now, |before| before.since);
+            let has_served = condition == Condition::Serving || before.is_some_and(|before| before.has_served);
+            seen.insert(shard.clone(), Seen { condition, since, has_served });
         }
         self.seen = seen;
         if !anybody {
             self.blind = true;
+            self.seen.values_mut().for_each(|seen| seen.has_served = false);
         } else if self.blind {
             self.blind = false;
             self.nobody_lost_before = now.plus_millis(self.damping.recovery_ms.into());
@@ -142,13 +148,14 @@ impl Judge {
 
     /// How a member will stand, and from when on; none while it stays as it is.
     fn verdict(&self, record: &RingRecord, shard: &ShardId, standing: Standing) -> Option<(Time, Standing)> {
-        let Seen { condition, since } = *self.seen.get(shard)?;
+        let Seen { condition, since, has_served } = *self.seen.get(shard)?;
         let Standing { counted, flaps } = standing;
         let after = |ms: u32| since.plus_millis(ms.into());
         match condition {
             Condition::Leaving if counted => Some((since, Standing { counted: false, flaps })),
             Condition::Unusable if counted && !self.blind => {
-                let at = after(self.damping.grace_ms).max(self.nobody_lost_before);
+                let grace = after(self.damping.grace_ms);
+                let at = if has_served { grace } else { grace.max(self.nobody_lost_before) };
                 Some((at, Standing { counted: false, flaps: (flaps + 1).min(FLAPS_MAX) }))
             }
             Condition::Serving if !counted && flaps == 0 => {

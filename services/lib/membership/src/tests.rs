@@ -40,7 +40,7 @@ fn counted(record: &RingRecord) -> Vec<u16> {
     (0..64).filter(|ordinal| record.standing(&shard(*ordinal)).counted).collect()
 }
 
-/// A judge that has seen all of a record's members serve for longer than the recovery.
+/// A judge that has seen all of a record's members serve.
 fn settled(record: &RingRecord, ordinals: &[u16]) -> Judge {
     let mut judge = Judge::new(DAMPING);
     judge.observe(record, &serving(ordinals), at(0));
@@ -142,6 +142,18 @@ fn when_nobody_is_to_be_seen_the_last_ring_stands() {
     assert_eq!(judge.judge(&record, at(3_609_999)), None);
     let (after, when) = next(&mut judge, &record, &serving(&[1, 2]), 3_605_000);
     assert_eq!((counted(&after), when), (vec![1, 2], 3_610_000));
+}
+
+#[test]
+fn a_member_that_served_and_is_gone_is_not_waited_for_as_a_late_one_is() {
+    let record = founded(4);
+    let mut judge = Judge::new(DAMPING);
+    // A fleet that has just started: the last member has not been seen yet.
+    judge.observe(&record, &serving(&[0, 1, 2]), at(0));
+    let (without, when) = next(&mut judge, &record, &serving(&[0, 1]), 2_000);
+    assert_eq!((counted(&without), when), (vec![0, 1, 3], 3_500), "shard 2 died, shard 3 may only be late");
+    let (without, when) = next(&mut judge, &without, &serving(&[0, 1]), 3_501);
+    assert_eq!((counted(&without), when), (vec![0, 1], 10_000));
 }
 
 #[test]
