@@ -84,7 +84,7 @@ macro_rules! front {
                     .map(move |item| answer(seats.clone(), item))
                     .buffer_unordered(STREAM_IN_FLIGHT_MAX)
                     .ready_chunks(MESSAGE_ITEMS_MAX)
-                    .map(|answers| Ok(HoldStreamResponse { answers }));
+                    .map(|answers| Ok(HoldStreamResponse { answers, leaving: false }));
                 Ok(Response::new(answers.boxed()))
             }
 

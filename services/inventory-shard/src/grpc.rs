@@ -17,6 +17,7 @@ use proto::inventory::v1::inventory_service_server::InventoryService;
 use proto::inventory::v1::*;
 use rpc::CallContext;
 use rpc::context::TraceContext;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::boards::Boards;
@@ -37,6 +38,8 @@ pub struct Face {
     ownership: Ownership,
     boards: Arc<Boards>,
     feed: Feed,
+    /// Cancelled when the shard leaves.
+    leaving: CancellationToken,
     bounds: Bounds,
 }
 
@@ -55,8 +58,15 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Face {
     /// Answers from this engine for the slots that are the shard's.
-    pub fn new(engine: EngineHandle, ownership: Ownership, boards: Arc<Boards>, feed: Feed, bounds: Bounds) -> Self {
-        Self { engine, ownership, boards, feed, bounds }
+    pub fn new(
+        engine: EngineHandle,
+        ownership: Ownership,
+        boards: Arc<Boards>,
+        feed: Feed,
+        leaving: CancellationToken,
+        bounds: Bounds,
+    ) -> Self {
+        Self { engine, ownership, boards, feed, leaving, bounds }
     }
 
     async fn run(&self, named: Option<&common::Run>) -> Result<Run, Error> {
@@ -214,10 +224,8 @@ impl InventoryService for Face {
         &self,
         request: Request<Streaming<HoldStreamRequest>>,
     ) -> Result<Response<Self::HoldStreamStream>, Status> {
-        let Bounds { stream_holds_max, timeout_default, .. } = self.bounds;
-        let requests = request.into_inner();
-        let stream =
-            HoldStream::new(requests, self.engine.clone(), self.ownership.clone(), stream_holds_max, timeout_default);
+        let (engine, ownership) = (self.engine.clone(), self.ownership.clone());
+        let stream = HoldStream::new(request.into_inner(), engine, ownership, self.leaving.clone(), self.bounds);
         Ok(Response::new(Box::pin(futures::stream::unfold(stream, async |mut stream| {
             stream.next().await.map(|answers| (answers, stream))
         }))))

@@ -25,6 +25,7 @@ use proto::inventory::v1::inventory_service_server::InventoryServiceServer;
 use proto::inventory::v1::shard_operator_service_server::ShardOperatorServiceServer;
 use ring::{LayoutError, Ring};
 use rpc::Component;
+use tokio_util::sync::CancellationToken;
 
 pub use config::Options;
 pub use membership::Departure;
@@ -95,12 +96,13 @@ pub fn build(options: Options, dependencies: Dependencies) -> Result<Component, 
         stream_holds_max: options.stream_holds_max,
         board_interval: millis(options.board_interval_ms),
     };
-    let face = Face::new(handle.clone(), ownership.clone(), boards.clone(), feed, bounds);
+    let leaving = CancellationToken::new();
+    let face = Face::new(handle.clone(), ownership.clone(), boards.clone(), feed, leaving.clone(), bounds);
     let message_bytes_max = options.limits.message_bytes_max as usize;
     let server = InventoryServiceServer::new(face).max_decoding_message_size(message_bytes_max);
 
     let operator = ShardOperatorServiceServer::new(OperatorFace::new(handle.clone(), ownership.clone(), boards));
-    let (life, mut when_ready) = Life::new(ownership, handle, discovery, address);
+    let (life, mut when_ready) = Life::new(ownership, handle, discovery, address, leaving);
     let ready = async move {
         // A life that has ended is never ready.
         if when_ready.wait_for(|ready| *ready).await.is_err() {

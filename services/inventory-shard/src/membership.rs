@@ -26,6 +26,8 @@ pub struct Life {
     registered: Registered,
     state: ShardState,
     ready: watch::Sender<bool>,
+    /// Tells streams of holds that nothing more should come.
+    leaving: CancellationToken,
 }
 
 /// Asks the shards of a process to leave their fleet before they are stopped.
@@ -74,18 +76,19 @@ impl Drop for Staying {
 }
 
 impl Life {
-    /// The life of a shard that others reach at `address`.
+    /// The life of a shard that others reach at `address`. `leaving` is cancelled once its callers should go elsewhere.
     pub fn new(
         ownership: Ownership,
         engine: EngineHandle,
         discovery: Arc<dyn Discovery>,
         address: Option<String>,
+        leaving: CancellationToken,
     ) -> (Self, watch::Receiver<bool>) {
         let standing = discovery.record().standing(ownership.shard());
         let state = if standing.counted { ShardState::Serving } else { ShardState::Warming };
         let registered = discovery.register(ownership.shard().clone(), address, state);
         let (ready, when_ready) = watch::channel(false);
-        (Self { ownership, engine, discovery, registered, state, ready }, when_ready)
+        (Self { ownership, engine, discovery, registered, state, ready, leaving }, when_ready)
     }
 
     /// Lives until told to stop.
@@ -200,6 +203,8 @@ impl Life {
                 _ = registrations.changed() => {}
             }
         }
+        // From here on it answers for nothing, or is about to stop: callers that have not heard of it by the ring hear it now.
+        self.leaving.cancel();
         while self.ownership.slots().is_empty() && self.engine.occupancy().slots_assigned > 0 {
             tokio::time::sleep(LEAVING_POLL).await;
         }

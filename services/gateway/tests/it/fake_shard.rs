@@ -93,7 +93,7 @@ macro_rules! fake {
                             Err(status) => hold_stream_answer::Outcome::Status(rpc::encode_status(&status)),
                         };
                         let answer = HoldStreamAnswer { correlation: item.correlation, outcome: Some(outcome) };
-                        Ok(HoldStreamResponse { answers: vec![answer] })
+                        Ok(HoldStreamResponse { answers: vec![answer], leaving: false })
                     }
                 });
                 Ok(Response::new(answers.buffer_unordered(256).boxed()))

@@ -12,10 +12,11 @@ use rpc::context::TraceContext;
 use rpc::{Failure, encode_status};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::error::Error;
-use crate::grpc::{answer, answered_in_time, command};
+use crate::grpc::{Bounds, answer, answered_in_time, command};
 use crate::ownership::Ownership;
 
 /// The most holds in one message.
@@ -35,18 +36,21 @@ pub struct HoldStream {
     /// Holds of callers that know a newer ring than this shard, with until when they wait for it. Counted as unanswered.
     early: Vec<(HoldStreamItem, Instant)>,
     ring_versions: watch::Receiver<u64>,
+    /// Cancelled when the shard leaves, and whether the caller was told.
+    leaving: CancellationToken,
+    told_leaving: bool,
     unanswered_max: usize,
     timeout_default: Duration,
 }
 
 impl HoldStream {
-    /// Answers these requests. It reads no further while `unanswered_max` holds have no answer.
+    /// Answers these requests. It reads no further while as many holds as the bounds allow have no answer.
     pub fn new(
         requests: Streaming<HoldStreamRequest>,
         engine: EngineHandle,
         ownership: Ownership,
-        unanswered_max: usize,
-        timeout_default: Duration,
+        leaving: CancellationToken,
+        bounds: Bounds,
     ) -> Self {
         let ring_versions = ownership.versions();
         Self {
@@ -58,12 +62,14 @@ impl HoldStream {
             unanswered: 0,
             early: Vec::new(),
             ring_versions,
-            unanswered_max,
-            timeout_default,
+            leaving,
+            told_leaving: false,
+            unanswered_max: bounds.stream_holds_max,
+            timeout_default: bounds.timeout_default,
         }
     }
 
-    /// The next answers; none once the caller has ended its side and everything is answered.
+    /// The next answers, or that the shard leaves; none once the caller has ended its side and everything is answered.
     pub async fn next(&mut self) -> Option<Result<HoldStreamResponse, Status>> {
         loop {
             let may_read = self.open && self.unanswered + ITEMS_MAX <= self.unanswered_max;
@@ -71,6 +77,10 @@ impl HoldStream {
                 return None;
             }
             let answers = tokio::select! {
+                () = self.leaving.cancelled(), if !self.told_leaving => {
+                    self.told_leaving = true;
+                    return Some(Ok(HoldStreamResponse { answers: Vec::new(), leaving: true }));
+                }
                 answered = self.replies.next(), if self.unanswered > self.early.len() => self.answers(answered),
                 () = newer_ring(&mut self.ring_versions, &self.early), if !self.early.is_empty() => self.submit_early(),
                 message = self.requests.message(), if may_read => match message {
@@ -92,7 +102,7 @@ impl HoldStream {
                 },
             };
             if !answers.is_empty() {
-                return Some(Ok(HoldStreamResponse { answers }));
+                return Some(Ok(HoldStreamResponse { answers, leaving: false }));
             }
         }
     }

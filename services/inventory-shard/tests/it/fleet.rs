@@ -21,6 +21,8 @@ pub struct Fleet {
     journal: Arc<dyn Journal>,
     discovery: Arc<Memberships>,
     shards: Vec<Running>,
+    /// Asks all shards to leave.
+    pub departure: Departure,
     started_at_ms: i64,
     _directory: TempDir,
 }
@@ -46,6 +48,7 @@ impl Fleet {
             journal,
             discovery,
             shards: Vec::new(),
+            departure: Departure::new(),
             started_at_ms: SystemClock.now().millis(),
             _directory: directory,
         };
@@ -67,7 +70,7 @@ impl Fleet {
             journal: self.journal.clone(),
             discovery: self.discovery.clone(),
             address: None,
-            departure: Departure::new(),
+            departure: self.departure.clone(),
         };
         let running = build(options, dependencies).unwrap().start().await;
         self.switchboard.connect(running.name(), running.stack());

@@ -103,6 +103,36 @@ async fn a_seat_is_held_given_back_and_held_again_on_one_stream() {
 }
 
 #[tokio::test]
+async fn a_shard_that_leaves_says_so_and_answers_what_it_was_sent() {
+    let fleet = Fleet::start().await;
+    fleet.open_sale(RUN, 5).await;
+    let (requests, outgoing) = tokio::sync::mpsc::channel(4);
+    let item = |correlation: u64| HoldStreamRequest {
+        items: vec![HoldStreamItem {
+            correlation,
+            hold: Some(hold(RUN, correlation.into(), 0, 3)),
+            ..HoldStreamItem::default()
+        }],
+    };
+    let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
+    requests.send(item(1)).await.unwrap();
+    let mut answers = fleet.owner(RUN).hold_stream(outgoing).await.unwrap().into_inner();
+    assert_eq!(next(&mut answers).await.answers[0].correlation, 1);
+    fleet.departure.leave(PATIENCE).await;
+    let told = next(&mut answers).await;
+    assert!(told.leaving && told.answers.is_empty());
+    // Sent before its caller heard of it.
+    requests.send(item(2)).await.unwrap();
+    let answered = next(&mut answers).await;
+    assert!(!answered.leaving, "said once");
+    assert!(matches!(answered.answers[0].outcome, Some(Outcome::Held(_))), "nobody else has its slots");
+    drop(requests);
+    let end = tokio::time::timeout(PATIENCE, answers.message()).await.unwrap().unwrap();
+    assert_eq!(end, None, "its caller ended its side, and everything is answered");
+    fleet.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_of_too_many_holds_ends_the_stream_with_the_reason() {
     let fleet = Fleet::start().await;
     let message = HoldStreamRequest { items: vec![HoldStreamItem::default(); 257] };

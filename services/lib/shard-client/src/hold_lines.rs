@@ -65,15 +65,22 @@ impl HoldLines {
 
     async fn ask(&self, run: &Run, asked: Asked) -> Result<Outcome, Status> {
         let asked = &asked;
-        self.router.attempt(run, |shard| async move { self.send(&shard, asked.clone()).await }).await
+        self.router.attempt(run, |shard| async move { self.send(run, shard, asked.clone()).await }).await
     }
 
-    async fn send(&self, shard: &Shard, asked: Asked) -> Result<Outcome, Status> {
-        let line = self.lines.load().get(&shard.id).cloned();
-        if let Some(line) = line
-            && let Sent::Answered(answer) = line.ask(asked.clone()).await
-        {
-            return *answer;
+    async fn send(&self, run: &Run, mut shard: Shard, asked: Asked) -> Result<Outcome, Status> {
+        loop {
+            let line = self.lines.load().get(&shard.id).cloned();
+            if let Some(line) = line
+                && let Sent::Answered(answer) = line.ask(asked.clone()).await
+            {
+                return *answer;
+            }
+            if self.router.counts(&shard.id) {
+                break;
+            }
+            // Its shard has left the ring before the request was sent: it goes where the ring says now.
+            shard = self.router.owner(run);
         }
         match asked {
             Asked::Hold(hold) => Ok(Outcome::Held(shard.client().hold(hold).await?.into_inner())),
@@ -87,9 +94,11 @@ impl HoldLinesDriver {
     pub async fn run(self, stop: CancellationToken) {
         let mut changes = self.router.changes();
         let mut tasks = JoinSet::new();
-        let mut running: HashMap<ShardId, CancellationToken> = HashMap::new();
+        let mut running = HashMap::new();
         loop {
             self.adjust(&mut running, &mut tasks, &stop);
+            // Those that have drained are forgotten.
+            while tasks.try_join_next().is_some() {}
             tokio::select! {
                 () = stop.cancelled() => break,
                 changed = changes.changed() => if changed.is_err() { break },
@@ -102,14 +111,15 @@ impl HoldLinesDriver {
 
     fn adjust(
         &self,
-        running: &mut HashMap<ShardId, CancellationToken>,
+        running: &mut HashMap<ShardId, (Shard, CancellationToken)>,
         tasks: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) {
         let shards = self.router.shards();
         let mut lines = HashMap::clone(&self.lines.load());
-        running.retain(|id, stop| {
-            let stays = shards.iter().any(|shard| shard.id == *id);
+        running.retain(|id, (present, stop)| {
+            // One that came back elsewhere has another link.
+            let stays = shards.iter().any(|shard| shard.is_where(present));
             if !stays {
                 stop.cancel();
                 lines.remove(id);
@@ -118,7 +128,7 @@ impl HoldLinesDriver {
         });
         for shard in shards {
             if let std::collections::hash_map::Entry::Vacant(vacant) = running.entry(shard.id.clone()) {
-                let stop = vacant.insert(stop.child_token()).clone();
+                let stop = vacant.insert((shard.clone(), stop.child_token())).1.clone();
                 let (line, driver) = Line::new(shard.clone());
                 tasks.spawn(driver.run(stop));
                 lines.insert(shard.id, line);

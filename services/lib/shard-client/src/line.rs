@@ -28,6 +28,10 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 const REOPEN_PAUSE: Duration = Duration::from_millis(250);
 /// How long a caller waits when the call brings no deadline.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// How long a stream on which nothing more is sent waits for the answers to what was: no caller waits longer.
+const DRAIN_MAX: Duration = TIMEOUT_DEFAULT;
+/// A stream is replaced by a new one after so long: before the shard would end it in the middle of its answers.
+const STREAM_AGE_MAX: Duration = Duration::from_secs(20 * 60);
 
 /// The sending end of one shard's stream.
 #[derive(Clone, Debug)]
@@ -47,7 +51,7 @@ pub(crate) enum Asked {
 pub(crate) enum Sent {
     /// The stream answered, or broke: then the answer is UNAVAILABLE.
     Answered(Box<Result<Outcome, Status>>),
-    /// The stream is not up.
+    /// The stream is not up: nothing was sent.
     Down,
 }
 
@@ -57,7 +61,26 @@ struct Waiting {
     deadline: Instant,
     traceparent: String,
     ring_version: u64,
-    answer: oneshot::Sender<Result<Outcome, Status>>,
+    answer: Asker,
+}
+
+/// Who waits for an answer.
+type Asker = oneshot::Sender<Told>;
+
+/// What those who wait are told.
+enum Told {
+    Answer(Result<Outcome, Status>),
+    /// The request was never sent.
+    Unsent,
+}
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// By itself: the next one may fare no better.
+    Broken,
+    /// In order: everything that was sent was answered, or had its time.
+    Drained,
 }
 
 /// The task behind a line.
@@ -93,7 +116,8 @@ impl Line {
             }
         }
         match tokio::time::timeout_at(deadline, answered).await {
-            Ok(Ok(answer)) => Sent::Answered(Box::new(answer)),
+            Ok(Ok(Told::Answer(answer))) => Sent::Answered(Box::new(answer)),
+            Ok(Ok(Told::Unsent)) => Sent::Down,
             Ok(Err(_)) => answered_with(broken()),
             Err(_) => answered_with(Failure::new(
                 Code::DeadlineExceeded,
@@ -114,42 +138,54 @@ pub(crate) fn broken() -> Failure {
 }
 
 impl LineDriver {
-    /// Keeps the stream up until it is stopped.
+    /// Keeps the stream up until it is stopped; then what was sent is waited for, and what was not goes back.
     pub async fn run(mut self, stop: CancellationToken) {
-        while stop.run_until_cancelled(self.one_stream()).await.is_some() {
-            // Whoever slipped in while the stream went down is told at once.
+        while !stop.is_cancelled() {
+            let ended = self.one_stream(&stop).await;
+            self.up.store(false, Ordering::Release);
+            // Whoever slipped in while the stream went down.
             while let Ok(waiting) = self.queue.try_recv() {
-                reply(waiting.answer, Err(broken().into()));
+                reply(waiting.answer, Told::Unsent);
             }
-            if stop.run_until_cancelled(tokio::time::sleep(REOPEN_PAUSE)).await.is_none() {
-                break;
+            if ended == Ended::Broken {
+                // Whether it is stopped meanwhile is asked next.
+                let _ = stop.run_until_cancelled(tokio::time::sleep(REOPEN_PAUSE)).await;
             }
         }
-        self.up.store(false, Ordering::Release);
+        self.queue.close();
+        while let Some(waiting) = self.queue.recv().await {
+            reply(waiting.answer, Told::Unsent);
+        }
     }
 
     /// Opens a stream and drives it until it ends.
-    async fn one_stream(&mut self) {
+    async fn one_stream(&mut self, stop: &CancellationToken) -> Ended {
         let (messages, outgoing) = mpsc::channel(1);
         let mut client = self.shard.client();
-        let opened = tokio::time::timeout(OPEN_TIMEOUT, client.hold_stream(ReceiverStream::new(outgoing))).await;
-        let answers = match opened {
-            Ok(Ok(answers)) => answers.into_inner(),
-            Ok(Err(status)) => {
+        let opening = tokio::time::timeout(OPEN_TIMEOUT, client.hold_stream(ReceiverStream::new(outgoing)));
+        let answers = match stop.run_until_cancelled(opening).await {
+            Some(Ok(Ok(answers))) => answers.into_inner(),
+            Some(Ok(Err(status))) => {
                 tracing::debug!(shard = %self.shard.id, %status, "the stream of holds could not be opened");
-                return;
+                return Ended::Broken;
             }
-            Err(_) => return,
+            Some(Err(_)) | None => return Ended::Broken,
         };
         self.up.store(true, Ordering::Release);
-        self.drive(messages, answers).await;
-        self.up.store(false, Ordering::Release);
+        self.drive(messages, answers, stop).await
     }
 
-    async fn drive(&mut self, messages: mpsc::Sender<HoldStreamRequest>, mut answers: Streaming<HoldStreamResponse>) {
+    async fn drive(
+        &mut self,
+        messages: mpsc::Sender<HoldStreamRequest>,
+        mut answers: Streaming<HoldStreamResponse>,
+        stop: &CancellationToken,
+    ) -> Ended {
         let mut unanswered = Unanswered::default();
         let mut batch = Vec::with_capacity(BATCH_ITEMS_MAX);
-        loop {
+        let old = tokio::time::sleep(STREAM_AGE_MAX);
+        tokio::pin!(old);
+        let ended = loop {
             if unanswered.waiters.len() >= IN_FLIGHT_MAX {
                 unanswered.forget_the_gone();
             }
@@ -157,17 +193,56 @@ impl LineDriver {
             tokio::select! {
                 biased;
                 message = answers.message() => match message {
-                    Ok(Some(message)) => message.answers.into_iter().for_each(|answer| unanswered.settle(answer)),
+                    Ok(Some(message)) => {
+                        let leaving = message.leaving;
+                        unanswered.settle_all(message);
+                        if leaving {
+                            tracing::info!(shard = %self.shard.id, "the shard leaves: its stream of holds is drained");
+                            // One that comes back is found by the next stream, after the usual pause.
+                            break Ended::Broken;
+                        }
+                    }
                     // Dropping the waiters tells them.
-                    Ok(None) | Err(_) => return,
+                    Ok(None) | Err(_) => return Ended::Broken,
                 },
+                () = stop.cancelled() => break Ended::Drained,
+                () = &mut old => break Ended::Drained,
                 permit = gather(&messages, &mut self.queue, &mut batch), if room => {
-                    let Some(permit) = permit else { return };
+                    let Some(permit) = permit else { return Ended::Broken };
                     let items = batch.drain(..).filter_map(|waiting| unanswered.number(waiting)).collect();
                     permit.send(HoldStreamRequest { items });
                 }
             }
-        }
+        };
+        self.drain(messages, answers, unanswered).await;
+        ended
+    }
+
+    /// Sends nothing more, and waits for the answers to what was sent: the shard ends the stream after the last. What comes
+    /// meanwhile goes back to its callers.
+    async fn drain(
+        &mut self,
+        messages: mpsc::Sender<HoldStreamRequest>,
+        mut answers: Streaming<HoldStreamResponse>,
+        mut unanswered: Unanswered,
+    ) {
+        self.up.store(false, Ordering::Release);
+        // Ends this side of the stream, once what was given to it has left.
+        drop(messages);
+        let answered = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    message = answers.message() => {
+                        let Ok(Some(message)) = message else { return };
+                        unanswered.settle_all(message);
+                    }
+                    Some(waiting) = self.queue.recv() => reply(waiting.answer, Told::Unsent),
+                }
+            }
+        };
+        // Whoever is not answered by then has given up.
+        let _ = tokio::time::timeout(DRAIN_MAX, answered).await;
     }
 }
 
@@ -185,7 +260,7 @@ async fn gather<'a>(
 /// Who waits, by correlation number.
 #[derive(Default)]
 struct Unanswered {
-    waiters: HashMap<u64, oneshot::Sender<Result<Outcome, Status>>>,
+    waiters: HashMap<u64, Asker>,
     last: u64,
 }
 
@@ -208,6 +283,10 @@ impl Unanswered {
         Some(HoldStreamItem { correlation: self.last, timeout_ms, hold, traceparent, release, ring_version })
     }
 
+    fn settle_all(&mut self, message: HoldStreamResponse) {
+        message.answers.into_iter().for_each(|answer| self.settle(answer));
+    }
+
     fn settle(&mut self, answer: HoldStreamAnswer) {
         let Some(waiter) = self.waiters.remove(&answer.correlation) else { return };
         let outcome = match answer.outcome {
@@ -215,7 +294,7 @@ impl Unanswered {
             Some(Outcome::Status(encoded)) => Err(rpc::decode_status(&encoded)),
             None => Err(broken().into()),
         };
-        reply(waiter, outcome);
+        reply(waiter, Told::Answer(outcome));
     }
 
     fn forget_the_gone(&mut self) {
@@ -223,7 +302,7 @@ impl Unanswered {
     }
 }
 
-fn reply(waiter: oneshot::Sender<Result<Outcome, Status>>, outcome: Result<Outcome, Status>) {
+fn reply(waiter: Asker, told: Told) {
     // A caller that has gone needs no answer: its hold lapses, or its repetition finds it.
-    let _ = waiter.send(outcome);
+    let _ = waiter.send(told);
 }

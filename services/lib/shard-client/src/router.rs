@@ -51,6 +51,11 @@ impl Shard {
     pub fn client(&self) -> ShardClient {
         ShardClient::new(self.link.clone())
     }
+
+    /// Whether another one is the same shard at the same place.
+    pub fn is_where(&self, other: &Self) -> bool {
+        self.id == other.id && self.address == other.address
+    }
 }
 
 /// A membership that makes no fleet.
@@ -241,6 +246,11 @@ impl ShardRouter {
     pub(crate) fn owner(&self, run: &Run) -> Shard {
         let fleet = self.inner.fleet.load();
         fleet.shards[fleet.ring.owner_of(run)].clone()
+    }
+
+    /// Whether a shard is in the present ring.
+    pub(crate) fn counts(&self, shard: &ShardId) -> bool {
+        self.inner.fleet.load().shards.contains_key(shard)
     }
 
     fn hinted(&self, failure: &Failure) -> Option<Shard> {

@@ -12,7 +12,9 @@ use proto::inventory::v1::inventory_service_server::{InventoryService, Inventory
 use proto::inventory::v1::*;
 use ring::ShardId;
 use rpc::{Component, Failure, Limits, Running, Switchboard, reason};
-use shard_client::{FixedList, RetryOptions, ShardRouter, ShardsOptions};
+use shard_client::{FixedList, Membership, RetryOptions, ShardRouter, ShardsOptions};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 /// What a shard answers to its n-th call, from 0.
@@ -29,8 +31,14 @@ pub struct State {
     pub streams: AtomicUsize,
     /// Whether hold streams are refused.
     pub no_streams: AtomicBool,
+    /// Hold streams that their caller has ended.
+    pub streams_ended: AtomicUsize,
     /// Whether the next message ends its stream unanswered.
     pub break_stream: AtomicBool,
+    /// While false, messages on hold streams wait for their answers.
+    pub answering: watch::Sender<bool>,
+    /// Whether it says on its hold streams that it leaves.
+    pub leaving: watch::Sender<bool>,
     pub script: Mutex<Script>,
 }
 
@@ -42,7 +50,10 @@ impl FakeShard {
             batches: Mutex::default(),
             streams: AtomicUsize::new(0),
             no_streams: AtomicBool::new(false),
+            streams_ended: AtomicUsize::new(0),
             break_stream: AtomicBool::new(false),
+            answering: watch::Sender::new(true),
+            leaving: watch::Sender::new(false),
             script: Mutex::new(Box::new(|_| Ok(()))),
         }))
     }
@@ -121,6 +132,15 @@ impl Fleet {
         (run, self.shard(self.router.ring().owner_of(&run)).clone())
     }
 
+    /// A ring of a later version without one of the shards.
+    pub fn leave_out(&self, id: &ShardId) {
+        let mut layout = self.router.ring().layout().clone();
+        layout.version += 1;
+        layout.members.retain(|member| member.shard != *id);
+        let addresses = layout.members.iter().map(|member| (member.shard.clone(), None)).collect();
+        self.router.replace(Membership { layout, addresses }).unwrap();
+    }
+
     pub async fn confirm(&self, run: Run) -> Result<(), Status> {
         let request = ConfirmRequest { run: Some(wire(run)), ..ConfirmRequest::default() };
         let confirmed = self.router.call(&run, |mut client| {
@@ -157,9 +177,22 @@ macro_rules! fake {
                 }
                 self.0.streams.fetch_add(1, Ordering::SeqCst);
                 let shard = self.clone();
-                let answers = request.into_inner().map(move |message| {
+                let (answering, mut leaving) = (self.0.answering.subscribe(), self.0.leaving.subscribe());
+                let (counted, ended) = (self.clone(), CancellationToken::new());
+                let over = ended.clone();
+                let says_leaving = futures::stream::once(async move {
+                    let told = over.run_until_cancelled(leaving.wait_for(|leaving| *leaving)).await.is_some();
+                    Ok(HoldStreamResponse { answers: Vec::new(), leaving: told })
+                });
+                let answers = request.into_inner().then(move |message| {
+                    if let Ok(message) = &message {
+                        shard.0.batches.lock().push(message.items.len());
+                    }
+                    let mut answering = answering.clone();
+                    let shard = shard.clone();
+                    async move {
                     let message = message?;
-                    shard.0.batches.lock().push(message.items.len());
+                    answering.wait_for(|answering| *answering).await.unwrap();
                     if shard.0.break_stream.swap(false, Ordering::SeqCst) {
                         return Err(unavailable());
                     }
@@ -172,9 +205,15 @@ macro_rules! fake {
                             None => hold_stream_answer::Outcome::Released(ReleaseResponse {}),
                         }),
                     });
-                    Ok(HoldStreamResponse { answers: answers.collect() })
+                    Ok(HoldStreamResponse { answers: answers.collect(), leaving: false })
+                    }
                 });
-                Ok(Response::new(answers.boxed()))
+                let answers = answers.chain(futures::stream::once(async move {
+                    counted.0.streams_ended.fetch_add(1, Ordering::SeqCst);
+                    ended.cancel();
+                    Ok(HoldStreamResponse::default())
+                }));
+                Ok(Response::new(futures::stream::select(says_leaving, answers).boxed()))
             }
 
             async fn confirm(&self, _: Request<ConfirmRequest>) -> Result<Response<ConfirmResponse>, Status> {

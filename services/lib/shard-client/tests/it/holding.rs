@@ -1,11 +1,13 @@
 //! Holds over one stream per shard.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::future::join_all;
 use proto::inventory::v1::{ReleaseRequest, ReleaseResponse};
+use ring::ShardId;
 use rpc::{Failure, reason};
-use shard_client::{HoldLines, RetryOptions};
+use shard_client::{HoldLines, Membership, RetryOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -86,7 +88,7 @@ async fn a_stream_that_breaks_loses_no_hold_and_comes_back() {
     let answers = join_all((2..50).map(|number| lines.lines.hold(&run, hold(run, number)))).await;
     assert!(answers.into_iter().all(|answer| answer.is_ok()), "each was tried again");
     while shard.0.streams.load(Ordering::SeqCst) < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     lines.lines.hold(&run, hold(run, 99)).await.unwrap();
     lines.stop().await;
@@ -104,4 +106,94 @@ async fn without_streams_holds_go_as_unary_calls() {
     assert_eq!(shard.0.unary_holds.load(Ordering::SeqCst), 1);
     stop.cancel();
     task.await.unwrap();
+}
+
+/// No call is tried again: what goes wrong is seen.
+fn one_attempt() -> RetryOptions {
+    RetryOptions { attempts_max: 1, ..RetryOptions::default() }
+}
+
+async fn until(what: impl Fn() -> bool) {
+    let came = async {
+        while !what() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), came).await.expect("it comes to that");
+}
+
+#[tokio::test]
+async fn a_shard_that_leaves_the_ring_answers_what_it_was_sent_and_the_rest_goes_to_the_next() {
+    let fleet = fleet(one_attempt()).await;
+    let (run, shard) = fleet.a_run();
+    let lines = lines(&fleet, &shard).await;
+    shard.0.answering.send_replace(false);
+    let holds: Vec<_> = (0..3_000)
+        .map(|number| {
+            let lines = lines.lines.clone();
+            tokio::spawn(async move { lines.hold(&run, hold(run, number)).await })
+        })
+        .collect();
+    until(|| !shard.0.batches.lock().is_empty()).await;
+    let owner = fleet.router.ring().owner_of(&run).clone();
+    fleet.leave_out(&owner);
+    let next = fleet.shard(fleet.router.ring().owner_of(&run)).clone();
+    // Whoever asks now is answered by the next owner, while the first has not answered yet.
+    assert_eq!(lines.lines.hold(&run, hold(run, 9_999)).await.unwrap().version, 9_999);
+    shard.0.answering.send_replace(true);
+    for (number, answer) in holds.into_iter().enumerate() {
+        assert_eq!(answer.await.unwrap().unwrap().version, number as u64);
+    }
+    assert_eq!(shard.calls() + next.calls(), 3_001, "nothing was asked twice");
+    assert_eq!(
+        shard.0.batches.lock().iter().sum::<usize>() + shard.0.unary_holds.load(Ordering::SeqCst),
+        shard.calls()
+    );
+    until(|| shard.0.streams_ended.load(Ordering::SeqCst) == 1).await;
+    lines.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_more_is_sent_on_the_stream_of_a_shard_that_says_that_it_leaves() {
+    let fleet = fleet(one_attempt()).await;
+    let (run, shard) = fleet.a_run();
+    let lines = lines(&fleet, &shard).await;
+    while shard.0.batches.lock().is_empty() {
+        lines.lines.hold(&run, hold(run, 1)).await.unwrap();
+    }
+    shard.0.answering.send_replace(false);
+    let sent = lines.lines.clone();
+    let sent = tokio::spawn(async move { sent.hold(&run, hold(run, 2)).await });
+    until(|| shard.0.batches.lock().len() == 2).await;
+    shard.0.no_streams.store(true, Ordering::SeqCst);
+    shard.0.leaving.send_replace(true);
+    shard.0.answering.send_replace(true);
+    assert_eq!(sent.await.unwrap().unwrap().version, 2, "what was sent is answered");
+    until(|| shard.0.streams_ended.load(Ordering::SeqCst) == 1).await;
+    // The ring still says that it is asked: by calls of their own.
+    let unary = shard.0.unary_holds.load(Ordering::SeqCst);
+    assert_eq!(lines.lines.hold(&run, hold(run, 3)).await.unwrap().version, 3);
+    assert_eq!(shard.0.unary_holds.load(Ordering::SeqCst), unary + 1);
+    assert_eq!(shard.0.batches.lock().len(), 2);
+    lines.stop().await;
+}
+
+#[tokio::test]
+async fn a_shard_that_comes_back_elsewhere_gets_a_stream_there() {
+    let fleet = fleet(one_attempt()).await;
+    let (run, shard) = fleet.a_run();
+    let lines = lines(&fleet, &shard).await;
+    let owner = fleet.router.ring().owner_of(&run).clone();
+    let streams = shard.0.streams.load(Ordering::SeqCst);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    fleet.running.iter().find(|running| running.name() == owner.as_str()).unwrap().serve(listener);
+    let mut layout = fleet.router.ring().layout().clone();
+    layout.version += 1;
+    let at = |shard: &ShardId| (shard.clone(), (*shard == owner).then(|| address.clone()));
+    let addresses = layout.members.iter().map(|member| at(&member.shard)).collect();
+    fleet.router.replace(Membership { layout, addresses }).unwrap();
+    until(|| shard.0.streams.load(Ordering::SeqCst) == streams + 1).await;
+    assert_eq!(lines.lines.hold(&run, hold(run, 1)).await.unwrap().version, 1);
+    lines.stop().await;
 }
