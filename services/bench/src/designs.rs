@@ -1,7 +1,7 @@
 //! The designs that are compared.
 
 mod echo;
-mod fleet;
+pub(crate) mod fleet;
 mod interval_rows;
 mod lock_keys;
 mod seat_bitmap;

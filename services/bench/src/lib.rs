@@ -19,6 +19,7 @@ mod plan;
 pub mod purchases;
 mod report;
 mod seats;
+pub mod shards;
 mod stage;
 mod workload;
 

@@ -1,15 +1,16 @@
-//! `bench`: how fast the fleet is: its hold path beside other designs, and whole purchases.
+//! `bench`: how fast the fleet is: its hold path beside other designs, more and more shards, and whole purchases.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use bench::purchases::{self, PurchaseOptions};
+use bench::shards::{self, ShardRole, ShardsBench};
 use bench::{Design, Engines, Findings, Options, Workload};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How fast the fleet is: its hold path beside other designs, and whole purchases.
+/// How fast the fleet is: its hold path beside other designs, more and more shards, and whole purchases.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -25,6 +26,12 @@ enum Command {
     /// Whole purchases through the public API, a process for each role, on Postgres.
     #[command(after_help = PURCHASE_EXAMPLES)]
     Purchases(PurchasesArguments),
+    /// Holds over 1,000 trains with one and with more shard processes on one Postgres: what each kind of process spends.
+    #[command(after_help = SHARDS_EXAMPLES)]
+    Shards(ShardsArguments),
+    /// Is one shard of `shards`.
+    #[command(hide = true)]
+    BeShard(BeShard),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -41,6 +48,41 @@ const PURCHASE_EXAMPLES: &str = "Examples:
   scripts/bench purchases --buyers 64 --seconds 30 --json
 
 Needs CHUNYUN_TEST_POSTGRES, as scripts/engines sets it.";
+
+const SHARDS_EXAMPLES: &str = "Examples:
+  scripts/bench shards                                1, 2 and 4 shards, 64 and 1,024 clients
+  scripts/bench shards --shards 1,8 --clients 256 --seconds 10 --json
+
+Needs CHUNYUN_TEST_POSTGRES, as scripts/engines sets it.";
+
+#[derive(Debug, clap::Args)]
+struct ShardsArguments {
+    /// Prints JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Shard processes, one number after the other.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u16).range(1..=64))]
+    shards: Vec<u16>,
+    /// Clients at once.
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 1_024], value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    clients: Vec<u16>,
+    /// How long each measurement takes, in seconds.
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    seconds: f64,
+    /// How often each is made; the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+}
+
+#[derive(Debug, clap::Args)]
+struct BeShard {
+    #[arg(long, env = "BENCH_JOURNAL")]
+    journal: String,
+    #[arg(long)]
+    number: u16,
+    #[arg(long)]
+    shards: u16,
+}
 
 #[derive(Debug, clap::Args)]
 struct PurchasesArguments {
@@ -99,12 +141,17 @@ fn seconds(text: &str) -> Result<f64, String> {
     parsed.ok_or_else(|| "0.05 to 600".to_owned())
 }
 
-#[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program of the command line")]
-async fn main() -> ExitCode {
-    let found = match Arguments::parse().command {
-        Command::Holds(arguments) => holds(arguments).await,
-        Command::Purchases(arguments) => buy(arguments).await,
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    // A shard has the binary's runtime; what drives it has one thread.
+    let mut runtime = match &command {
+        Command::BeShard(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let found = match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(command)),
+        Err(error) => Err(bench::BenchError::new(format!("no runtime: {error}"))),
     };
     match found {
         Ok(text) => println!("{}", text.trim_end()),
@@ -115,6 +162,43 @@ async fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+#[expect(clippy::print_stdout, reason = "a shard's process tells its starter")]
+async fn run(command: Command) -> Result<String, bench::BenchError> {
+    match command {
+        Command::Holds(arguments) => holds(arguments).await,
+        Command::Purchases(arguments) => buy(arguments).await,
+        Command::Shards(arguments) => more_shards(arguments).await,
+        Command::BeShard(BeShard { journal, number, shards }) => {
+            shards::be_shard(ShardRole { journal, number, shards }, |line| println!("{line}")).await?;
+            Ok(String::new())
+        }
+    }
+}
+
+async fn more_shards(arguments: ShardsArguments) -> Result<String, bench::BenchError> {
+    let time = Duration::from_secs_f64(arguments.seconds);
+    let program = std::env::current_exe();
+    let bench = ShardsBench {
+        program: program.map_err(|_| bench::BenchError::new("this program does not know where it is"))?,
+        postgres: postgres()?,
+        shards: arguments.shards,
+        clients: arguments.clients.into_iter().map(usize::from).collect(),
+        warm_up: time / 3,
+        time,
+        rounds: arguments.rounds.into(),
+    };
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let found = shards::measure(&bench, |what| bar.set_message(what.to_owned())).await?;
+    bar.finish_and_clear();
+    Ok(if arguments.json { format!("{:#}", shards::to_json(&found)) } else { shards::print(&found) })
+}
+
+fn postgres() -> Result<String, bench::BenchError> {
+    let named = std::env::var("CHUNYUN_TEST_POSTGRES");
+    named.map_err(|_| bench::BenchError::new("CHUNYUN_TEST_POSTGRES is not set: use scripts/bench"))
 }
 
 async fn holds(arguments: Holds) -> Result<String, bench::BenchError> {
@@ -129,8 +213,7 @@ async fn buy(arguments: PurchasesArguments) -> Result<String, bench::BenchError>
     let time = Duration::from_secs_f64(arguments.seconds);
     let options = PurchaseOptions {
         binary: binary.ok_or_else(|| bench::BenchError::new("no binary: build it with cargo build --release"))?,
-        postgres: std::env::var("CHUNYUN_TEST_POSTGRES")
-            .map_err(|_| bench::BenchError::new("CHUNYUN_TEST_POSTGRES is not set: use scripts/bench"))?,
+        postgres: postgres()?,
         buyers: arguments.buyers.into(),
         warm_up: time / 3,
         time,

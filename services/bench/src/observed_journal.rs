@@ -22,7 +22,7 @@ pub(crate) struct Commits {
 }
 
 impl Commits {
-    fn none() -> Self {
+    pub fn none() -> Self {
         Self { micros: new_histogram(), slots: 0 }
     }
 }

@@ -8,7 +8,6 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use inventory_shard::{Departure, Dependencies, Options, build};
 use journal::{ClusterConfig, Journal};
-use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::{GetBoardRequest, HoldRequest, HoldResponse, OpenSaleRequest, ReleaseRequest};
 use proto::journal::v1 as plan;
 use rpc::{Clock, Switchboard, SystemClock};
@@ -53,12 +52,12 @@ impl Fleet {
     /// Makes a journal, starts a shard on it and puts these trains on sale.
     pub async fn start(url: DatabaseUrl, trains: Vec<u32>) -> Result<Self, BenchError> {
         let failed = BenchError::because;
-        let clusters = [ClusterConfig::whole(url)];
-        journal::create(&clusters).await.map_err(failed("no journal could be made"))?;
-        let journal = journal::open(&clusters).await.map_err(failed("the journal could not be opened"))?;
+        create_journal(url.clone()).await?;
+        let journal = journal::open(&[ClusterConfig::whole(url)]).await;
+        let journal = journal.map_err(failed("the journal could not be opened"))?;
         let journal = Arc::new(ObservedJournal::new(journal));
         let (server, address) = start_shard(journal.clone()).await?;
-        open_sales(&address, &trains).await?;
+        Routed::connect(&address, Hop::Unary).await?.open_sales(trains.clone()).await?;
         Ok(Self { address, journal, server, trains })
     }
 
@@ -87,6 +86,12 @@ impl Fleet {
     }
 }
 
+/// Makes a journal in an empty database.
+pub(crate) async fn create_journal(url: DatabaseUrl) -> Result<(), BenchError> {
+    let created = journal::create(&[ClusterConfig::whole(url)]).await;
+    created.map_err(BenchError::because("no journal could be made"))
+}
+
 async fn start_shard(journal: Arc<ObservedJournal>) -> Result<(Server, String), BenchError> {
     let discovery = FixedList::new(&one_shard(None).list).map_err(BenchError::because("the shard's name"))?;
     let departure = Departure::new();
@@ -97,35 +102,6 @@ async fn start_shard(journal: Arc<ObservedJournal>) -> Result<(Server, String), 
 fn one_shard(address: Option<String>) -> ShardsOptions {
     let shard = ListedShard { name: Options::default().shard, address, weight: 100 };
     ShardsOptions { list: vec![shard], ..ShardsOptions::default() }
-}
-
-async fn open_sales(address: &str, trains: &[u32]) -> Result<(), BenchError> {
-    let client: InventoryServiceClient<_> = connect(address).await?;
-    let now_ms = SystemClock.now().millis();
-    let opened = futures::stream::iter(trains.iter().copied()).map(|train| {
-        let mut client = client.clone();
-        let request = OpenSaleRequest {
-            run: Some(wire_run(train)),
-            request_id: vec![7; 16].into(),
-            plan: Some(sale_plan(train, now_ms)),
-        };
-        async move {
-            let mut attempts = 1;
-            loop {
-                match client.open_sale(request.clone()).await {
-                    // The slot's owner claims anew where its disk was slow.
-                    Err(status) if status.code() == Code::Unavailable && attempts < ATTEMPTS_MAX => attempts += 1,
-                    answer => return answer,
-                }
-                tokio::time::sleep(ATTEMPT_PAUSE).await;
-            }
-        }
-    });
-    let mut opened = opened.buffer_unordered(AT_ONCE);
-    while let Some(opened) = opened.next().await {
-        opened.map_err(BenchError::because("a train could not be put on sale"))?;
-    }
-    Ok(())
 }
 
 /// Stops a quarter of an hour apart from tomorrow on; sale opened an hour ago. No quotas: any place for anybody.
@@ -173,10 +149,14 @@ pub(crate) struct Routed {
 
 impl Routed {
     pub async fn connect(address: &str, hop: Hop) -> Result<Self, BenchError> {
-        let options = one_shard(Some(address.to_owned()));
+        Self::over(&one_shard(Some(address.to_owned())), hop).await
+    }
+
+    /// A way to several shards.
+    pub async fn over(options: &ShardsOptions, hop: Hop) -> Result<Self, BenchError> {
         let discovery: Arc<dyn Discovery> =
             Arc::new(FixedList::new(&options.list).map_err(BenchError::because("the shard's name"))?);
-        let router = ShardRouter::new(&options, &*discovery, &Switchboard::new())
+        let router = ShardRouter::new(options, &*discovery, &Switchboard::new())
             .map_err(BenchError::because("the shard's address"))?;
         let stop = CancellationToken::new();
         let lines = match hop {
@@ -201,6 +181,38 @@ impl Routed {
             }
             // A train that is not on sale is an answer too.
             _ => Ok(routed),
+        }
+    }
+
+    /// Puts these trains on sale.
+    pub async fn open_sales(&self, trains: Vec<u32>) -> Result<(), BenchError> {
+        let now_ms = SystemClock.now().millis();
+        let opened = futures::stream::iter(trains).map(|train| self.open_sale(train, now_ms));
+        let mut opened = opened.buffer_unordered(AT_ONCE);
+        while let Some(opened) = opened.next().await {
+            opened.map_err(BenchError::because("a train could not be put on sale"))?;
+        }
+        Ok(())
+    }
+
+    async fn open_sale(&self, train: u32, now_ms: i64) -> Result<(), Status> {
+        let request = OpenSaleRequest {
+            run: Some(wire_run(train)),
+            request_id: vec![7; 16].into(),
+            plan: Some(sale_plan(train, now_ms)),
+        };
+        let (run, mut attempts) = (run(train), 1);
+        loop {
+            let opened = self.router.call(&run, |mut client| {
+                let request = request.clone();
+                async move { client.open_sale(request).await }
+            });
+            match opened.await {
+                // The slot's owner claims anew where its disk was slow.
+                Err(status) if status.code() == Code::Unavailable && attempts < ATTEMPTS_MAX => attempts += 1,
+                answer => return answer.map(drop),
+            }
+            tokio::time::sleep(ATTEMPT_PAUSE).await;
         }
     }
 }
