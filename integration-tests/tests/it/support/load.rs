@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -10,9 +11,11 @@ use tonic::{Code, Request, Status};
 use super::client::{Caller, order_for, reason};
 use super::ring_fleet::RingFleet;
 
-/// What is sold: trains of the sample timetable with the way that is asked for.
-pub const WAYS: [(&str, &str, &str); 3] =
-    [("G71", "北京西", "武汉"), ("G1", "北京南", "上海虹桥"), ("G2", "上海虹桥", "北京南")];
+/// A train of the sample timetable, and from where to where passengers want to go with it.
+pub type Way = (&'static str, &'static str, &'static str);
+
+/// What is sold.
+pub const WAYS: [Way; 3] = [("G71", "北京西", "武汉"), ("G1", "北京南", "上海虹桥"), ("G2", "上海虹桥", "北京南")];
 /// How long a client waits for one answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client waits for its tickets.
@@ -35,6 +38,8 @@ pub struct Load {
 pub struct Done {
     /// Orders that were acknowledged, with the account that has them.
     pub orders: Vec<(String, String)>,
+    /// Orders among them whose tickets were given back.
+    pub given_back: HashSet<String>,
     /// Calls that were answered with a no, as reasons.
     pub refusals: Vec<String>,
     /// Orders that were placed and came to no tickets, and why.
@@ -44,14 +49,23 @@ pub struct Done {
 }
 
 impl Load {
-    /// Clients that buy from all trains in turn.
+    /// Clients that buy from all trains in turn, and keep what they buy.
     pub async fn start(fleet: &RingFleet, clients: u32) -> Self {
+        Self::of(fleet, (0..clients as usize).map(|first| (&WAYS[..], first)), 1).await
+    }
+
+    /// So many clients for each train. They give all tickets back but one in `keep_every`: the trains never sell out.
+    pub async fn of_each(fleet: &RingFleet, ways: &'static [Way], clients: usize, keep_every: usize) -> Self {
+        Self::of(fleet, ways.chunks(1).flat_map(|way| (0..clients).map(move |first| (way, first))), keep_every).await
+    }
+
+    async fn of(fleet: &RingFleet, clients: impl Iterator<Item = (&'static [Way], usize)>, keep_every: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = JoinSet::new();
-        for client in 0..clients {
+        for (ways, first) in clients {
             let account = format!("client-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed));
             let caller = Caller::new(&fleet.gateway(), fleet.data(), &account, &[]).await;
-            running.spawn(buy(caller, account, client, stop.clone()));
+            running.spawn(Client { caller, account, ways, first, keep_every, stop: stop.clone() }.buy());
         }
         Self { stop, clients: running }
     }
@@ -63,6 +77,7 @@ impl Load {
         while let Some(done) = self.clients.join_next().await {
             let done = done.unwrap();
             all.orders.extend(done.orders);
+            all.given_back.extend(done.given_back);
             all.unserved.extend(done.unserved);
             all.refusals.extend(done.refusals);
             all.calls.extend(done.calls);
@@ -97,7 +112,7 @@ impl Done {
         );
     }
 
-    /// Nobody was refused, and every acknowledged order got its tickets and still has them.
+    /// Nobody was refused, and every acknowledged order got its tickets and still has those that were not given back.
     pub async fn expect_all(&self, fleet: &RingFleet) {
         assert!(self.refusals.is_empty(), "{:?}", self.refusals);
         assert!(self.unserved.is_empty(), "{:?}", self.unserved);
@@ -105,6 +120,11 @@ impl Done {
         for (account, order_id) in &self.orders {
             if !callers.contains_key(account) {
                 callers.insert(account.clone(), Caller::new(&fleet.gateway(), fleet.data(), account, &[]).await);
+            }
+            if self.given_back.contains(order_id) {
+                // The money may be on its way still.
+                callers[account].until(order_id, &[OrderState::Refunded]).await;
+                continue;
             }
             let request = gateway::GetOrderRequest { order_id: order_id.clone() };
             let order = callers[account].gateway().get_order(request).await;
@@ -114,48 +134,70 @@ impl Done {
 }
 
 /// One client: an order, its payment, its tickets, and the next one, since an account with an unpaid order gets no other.
-async fn buy(caller: Caller, account: String, client: u32, stop: Arc<AtomicBool>) -> Done {
-    let mut done = Done::default();
-    for number in client as usize.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
+struct Client {
+    caller: Caller,
+    account: String,
+    ways: &'static [Way],
+    /// The way it begins with.
+    first: usize,
+    keep_every: usize,
+    stop: Arc<AtomicBool>,
+}
+
+impl Client {
+    async fn buy(self) -> Done {
+        let mut done = Done::default();
+        for number in self.first.. {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let way = self.ways[number % self.ways.len()];
+            if let Some(order_id) = self.place(way, &mut done).await {
+                done.orders.push((self.account.clone(), order_id.clone()));
+                let train = way.0;
+                match tokio::time::timeout(TICKETS_TIMEOUT, pay(&self.caller, &order_id)).await {
+                    Ok(OrderState::Confirmed) if number % self.keep_every != 0 => {
+                        match tokio::time::timeout(TICKETS_TIMEOUT, give_back(&self.caller, &order_id)).await {
+                            Ok(()) => drop(done.given_back.insert(order_id)),
+                            Err(_) => done.unserved.push(format!("{order_id} of {train}: not given back in time")),
+                        }
+                    }
+                    Ok(OrderState::Confirmed) => {}
+                    Ok(other) => done.unserved.push(format!("{order_id} of {train}: paid, but {other:?}")),
+                    Err(_) => done.unserved.push(format!("{order_id} of {train}: no tickets in time")),
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        let (train, from, to) = WAYS[number % WAYS.len()];
+        done
+    }
+
+    /// Places one order, again and again with the same content until it is answered; its id, unless it was refused.
+    async fn place(&self, (train, from, to): Way, done: &mut Done) -> Option<String> {
         let order = order_for(train, from, to, &[PEOPLE.fetch_add(1, Ordering::Relaxed)]);
-        let order_id = order.order_id.clone();
-        let placed = loop {
+        loop {
             let began = Instant::now();
             let mut request = Request::new(order.clone());
             request.set_timeout(CALL_TIMEOUT);
-            let answer = caller.gateway().place_order(request).await;
+            let answer = self.caller.gateway().place_order(request).await;
             let (failure, placed) = match answer {
-                Ok(_) => (None, true),
+                Ok(_) => (None, Some(order.order_id.clone())),
                 // A no is an answer.
                 Err(status) if matches!(status.code(), Code::FailedPrecondition | Code::ResourceExhausted) => {
                     done.refusals.push(told(&status));
-                    (None, false)
+                    (None, None)
                 }
-                Err(status) => (Some(told(&status)), false),
+                Err(status) => (Some(told(&status)), None),
             };
             let failed = failure.is_some();
             done.calls.push((began, began.elapsed(), train, failure));
-            if !failed || stop.load(Ordering::Relaxed) {
-                break placed;
+            if !failed || self.stop.load(Ordering::Relaxed) {
+                return placed;
             }
             // Nobody knows whether it was placed: the same order again finds out.
             tokio::time::sleep(PAUSE).await;
-        };
-        if placed {
-            done.orders.push((account.clone(), order_id.clone()));
-            match tokio::time::timeout(TICKETS_TIMEOUT, pay(&caller, &order_id)).await {
-                Ok(OrderState::Confirmed) => {}
-                Ok(other) => done.unserved.push(format!("{order_id} of {train}: paid, but {other:?}")),
-                Err(_) => done.unserved.push(format!("{order_id} of {train}: no tickets in time")),
-            }
         }
-        tokio::time::sleep(PAUSE).await;
     }
-    done
 }
 
 /// Pays, again and again with the same content until it is answered, and watches until the order has come to rest.
@@ -177,6 +219,25 @@ async fn pay(caller: &Caller, order_id: &str) -> OrderState {
             let state = change.order.map(|order| order.state()).unwrap_or_default();
             if matches!(state, OrderState::Confirmed | OrderState::Released | OrderState::Refunded) {
                 return state;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Gives the ticket of an order back, again and again until that is answered.
+async fn give_back(caller: &Caller, order_id: &str) {
+    loop {
+        let request = gateway::GetOrderRequest { order_id: order_id.to_owned() };
+        let order = caller.gateway().get_order(request).await.ok().and_then(|answer| answer.into_inner().order);
+        let ticket = order.and_then(|order| Some(order.tickets.first()?.ticket_id.clone()));
+        if let Some(ticket_id) = ticket {
+            let request = gateway::RefundTicketRequest { order_id: order_id.to_owned(), ticket_id };
+            match caller.gateway().refund_ticket(request).await {
+                Ok(_) => return,
+                // It was given back by the call before, whose answer was lost.
+                Err(status) if status.code() == Code::FailedPrecondition => return,
+                Err(_) => {}
             }
         }
         tokio::time::sleep(PAUSE).await;

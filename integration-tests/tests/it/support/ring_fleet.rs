@@ -44,14 +44,23 @@ impl RingFleet {
         Self::start_behind(engines, &|_, way| way)
     }
 
+    /// A fleet of four shards with more settings.
+    pub fn start_with(engines: &Engines, settings: &str) -> Self {
+        Self::start_all(engines, settings, &|_, way| way)
+    }
+
     /// A fleet of four shards; `lead` may lead a shard's way to somewhere, or others' way to it, through something else.
     pub fn start_behind(engines: &Engines, lead: &dyn Fn(u16, Way) -> Way) -> Self {
+        Self::start_all(engines, "", lead)
+    }
+
+    fn start_all(engines: &Engines, settings: &str, lead: &dyn Fn(u16, Way) -> Way) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // The development keys are made by whoever asks first for a token.
         assert!(process::chunyun(&["token", "ops", "--data", dir.path().to_str().unwrap()]).status.success());
         let unique = format!("{:016x}", uuid::Uuid::now_v7().as_u64_pair().1);
         let journal = new_database(&engines.postgres, "ring");
-        let config = configuration(dir.path(), &engines.consul, &unique);
+        let config = configuration(dir.path(), &engines.consul, &unique, settings);
         let shards = (0..FOUNDERS).map(|number| Some(shard(&config, &journal, number, lead))).collect();
         let data = dir.path().to_str().unwrap();
         let roles = "gateway,query,order,payment,waitlist,sandbox-provider";
@@ -175,12 +184,12 @@ fn shard(config: &Path, journal: &str, number: u16, lead: &dyn Fn(u16, Way) -> W
 /// Far above what the stories' few accounts send: they are about shards, and a fast machine would meet the limits first.
 const LIMITS: &str = "[gateway.limiter]\nperson_per_second = 10000\nperson_burst = 10000\n";
 
-fn configuration(dir: &Path, consul: &str, unique: &str) -> PathBuf {
+fn configuration(dir: &Path, consul: &str, unique: &str, settings: &str) -> PathBuf {
     let listed: String =
         (0..FOUNDERS).map(|number| format!("[[shards.list]]\nname = \"inventory-shard-{number}\"\n\n")).collect();
     let text = format!(
         "{}\n{listed}[keys]\npath = \"{}\"\n\n[discovery]\nkind = \"consul\"\n\n[discovery.consul]\naddress = \"{consul}\"\n\
-         fleet = \"ring-{unique}\"\n\n{LIMITS}",
+         fleet = \"ring-{unique}\"\n\n{settings}\n{LIMITS}",
         process::around_the_clock(dir),
         dir.join("keys.toml").display(),
     );
