@@ -79,9 +79,15 @@ async fn follow(app: Arc<App>, shard: ShardId, client: ShardClient, stop: Cancel
             heard_something: false,
         };
         // Cursors are not kept at the end: what was being taken in may not be, and is read again.
-        let Some(reason) = stop.run_until_cancelled(stream.run(client.clone())).await else { return };
-        metrics::feed_lost(shard.as_str());
-        tracing::warn!(%shard, reason, "the feed of a shard is not followed");
+        let Some(lost) = stop.run_until_cancelled(stream.run(client.clone())).await else { return };
+        match lost {
+            // Most moves of a slot do that once: the shard that had it was read further than this stream knew.
+            Lost::Overtaken => tracing::debug!(%shard, "another stream has read a slot further: going on from there"),
+            Lost::Because(reason) => {
+                metrics::feed_lost(shard.as_str());
+                tracing::warn!(%shard, reason, "the feed of a shard is not followed");
+            }
+        }
         if stream.heard_something {
             pause = pauses.build();
         }
@@ -89,6 +95,21 @@ async fn follow(app: Arc<App>, shard: ShardId, client: ShardClient, stop: Cancel
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return;
         }
+    }
+}
+
+/// Why a stream is read no more.
+enum Lost {
+    /// A cursor was moved by another stream, of this process or of another replica: what this one has read on top of an older
+    /// one was not taken in. It is nobody's fault and nothing is missed.
+    Overtaken,
+    /// Something else, in words.
+    Because(String),
+}
+
+impl From<String> for Lost {
+    fn from(reason: String) -> Self {
+        Self::Because(reason)
     }
 }
 
@@ -105,10 +126,10 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     /// Reads until the stream breaks, and says why.
-    async fn run(&mut self, mut client: ShardClient) -> String {
+    async fn run(&mut self, mut client: ShardClient) -> Lost {
         let cursors = match self.app.store.cursors().await {
             Ok(cursors) => cursors,
-            Err(error) => return error.to_string(),
+            Err(error) => return error.to_string().into(),
         };
         self.kept = SlotId::all().map(|slot| (slot, 0)).chain(cursors).collect();
         self.reached.clone_from(&self.kept);
@@ -125,9 +146,9 @@ impl Stream<'_> {
         loop {
             let message = match tokio::time::timeout(silence_max, batches.message()).await {
                 Ok(Ok(Some(message))) => message,
-                Ok(Ok(None)) => return "the shard ended the stream".to_owned(),
+                Ok(Ok(None)) => return "the shard ended the stream".to_owned().into(),
                 Ok(Err(status)) => return self.ended(status).await,
-                Err(_) => return "the shard was silent for too long".to_owned(),
+                Err(_) => return "the shard was silent for too long".to_owned().into(),
             };
             self.heard_something = true;
             // A message without batches says that there are none.
@@ -135,32 +156,32 @@ impl Stream<'_> {
             metrics::feed_lag(&self.shard, newest_ms.map_or(0, |committed| self.app.clock.now().millis() - committed));
             let events = match self.read(&message.batches) {
                 Ok(events) => events,
-                Err(reason) => return reason,
+                Err(reason) => return reason.into(),
             };
             if events.is_empty() && Instant::now() < keep_at {
                 continue;
             }
             keep_at = Instant::now() + keep_every;
-            if let Err(reason) = self.take(events).await {
-                return reason;
+            if let Err(lost) = self.take(events).await {
+                return lost;
             }
         }
     }
 
     /// Why the stream ended. Where what was not read yet is purged, the cursor goes on behind it: the entries it concerned
     /// have long run out, since the journal keeps batches for weeks longer than anybody waits.
-    async fn ended(&mut self, status: Status) -> String {
+    async fn ended(&mut self, status: Status) -> Lost {
         let failure = Failure::from(status);
         let number = |name: &str| failure.value(name).and_then(|value| value.parse::<u64>().ok());
         let slot = number("slot").and_then(|slot| SlotId::new(u16::try_from(slot).ok()?).ok());
-        let (Some(slot), Some(purged_up_to)) = (slot, number("purged_up_to")) else { return failure.message };
+        let (Some(slot), Some(purged_up_to)) = (slot, number("purged_up_to")) else { return failure.message.into() };
         let reached = self.reached.entry(slot).or_default();
         tracing::error!(%slot, read = *reached, purged_up_to, "batches were purged that had not been read: going on after them");
         metrics::feed_missed(purged_up_to.saturating_sub(*reached));
         *reached = purged_up_to.max(*reached);
         match self.take(Vec::new()).await {
-            Ok(()) => "it goes on behind what was purged".to_owned(),
-            Err(reason) => reason,
+            Ok(()) => "it goes on behind what was purged".to_owned().into(),
+            Err(lost) => lost,
         }
     }
 
@@ -186,7 +207,7 @@ impl Stream<'_> {
     }
 
     /// Takes events in and moves the cursors up to where they were read.
-    async fn take(&mut self, events: Vec<LineEvent>) -> Result<(), String> {
+    async fn take(&mut self, events: Vec<LineEvent>) -> Result<(), Lost> {
         let moved = self.reached.iter().filter_map(|(slot, reached)| {
             let kept = self.kept.get(slot).copied().unwrap_or(0);
             (kept != *reached).then_some((*slot, kept, *reached))
@@ -199,8 +220,8 @@ impl Stream<'_> {
         let part = FeedPart { events, cursors, now: self.app.clock.now() };
         match self.app.store.take_feed(part).await {
             Ok(true) => self.kept.clone_from(&self.reached),
-            Ok(false) => return Err("another reader has moved a cursor".to_owned()),
-            Err(error) => return Err(error.to_string()),
+            Ok(false) => return Err(Lost::Overtaken),
+            Err(error) => return Err(error.to_string().into()),
         }
         if has_events {
             self.app.wake.notify_one();
