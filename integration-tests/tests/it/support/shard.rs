@@ -20,6 +20,8 @@ use super::process::{Serving, free_port};
 const SECOND: i32 = 3;
 /// Whoever asks waits so long, unless it says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// A train is put on sale within so long, on a loaded machine too.
+const ON_SALE_WITHIN: Duration = Duration::from_secs(60);
 const CARRIAGES: u32 = 16;
 const PLACES: u32 = 100;
 
@@ -80,7 +82,19 @@ impl Client {
             request_id: vec![7; 16].into(),
             plan: Some(plan_of_four_stops(now)),
         };
-        let opened = self.0.open_sale(request).await.unwrap().into_inner();
+        let opened = async {
+            loop {
+                match self.0.open_sale(request.clone()).await {
+                    Ok(opened) => return opened.into_inner(),
+                    // A journal that is slow to answer may leave a doubt: the same request goes on where it was left.
+                    Err(status) => match come_again_after(&status) {
+                        Some(delay) => tokio::time::sleep(delay).await,
+                        None => panic!("{train} is not put on sale: {status}"),
+                    },
+                }
+            }
+        };
+        let opened = tokio::time::timeout(ON_SALE_WITHIN, opened).await.expect("a train is on sale in time");
         assert_eq!(opened.places, CARRIAGES * PLACES);
     }
 
@@ -137,9 +151,14 @@ pub fn place(places: &[common::Place]) -> String {
 
 /// Whether a status tells its caller to come again, and when.
 pub fn says_when_to_come_again(status: &Status) -> bool {
+    come_again_after(status).is_some()
+}
+
+/// When a status tells its caller to come again, if it does.
+fn come_again_after(status: &Status) -> Option<Duration> {
     let details = status.get_error_details();
-    let retry = details.retry_info().and_then(|info| info.retry_delay);
-    status.code() == Code::Unavailable && retry.is_some_and(|delay| !delay.is_zero())
+    let delay = details.retry_info()?.retry_delay?;
+    (status.code() == Code::Unavailable && !delay.is_zero()).then_some(delay)
 }
 
 /// What clients were told for certain.
