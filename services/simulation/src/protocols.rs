@@ -35,6 +35,8 @@ wrong! {
     NoClaimAfterUnknown { CLAIM_AFTER_UNKNOWN: bool = false }
     /// Undoes the batch in doubt and keeps what was decided after it.
     UndoSelectively { DROP_ALL_UNCOMMITTED: bool = false }
+    /// Takes a proof of ownership for the end of a doubt.
+    ProofEndsDoubt { PROOF_IS_NO_CLAIM: bool = false }
     /// Keeps runs over a claim though another owner has written since.
     KeepOverTakeover { DROP_WHEN_HEAD_MOVED: bool = false }
     /// Answers from runs kept aside without bringing them up to date.

@@ -24,6 +24,11 @@ pub struct ShellRules {
     pub snapshot_version: bool,
     /// What is sent again bears its old expectation, not the stream's present end.
     pub resend_as_is: bool,
+    /// A proof that another owner of the process asked for counts from when it was asked for, not from when it is
+    /// heard of.
+    pub shared_proof_from_sending: bool,
+    /// A proof that another owner asked for says which slots are lost.
+    pub shared_proof_tells_losses: bool,
     /// A new owner looks for the timers of runs that nobody asks for.
     pub list_runs: bool,
 }
@@ -39,6 +44,8 @@ impl ShellRules {
         claim_needs_answer: true,
         snapshot_version: true,
         resend_as_is: true,
+        shared_proof_from_sending: true,
+        shared_proof_tells_losses: true,
         list_runs: true,
     };
 }
@@ -60,8 +67,10 @@ impl Rules {
 /// How often what goes wrong in one world. In a thousand, unless it says otherwise.
 #[derive(Clone, Debug)]
 pub struct Weather {
-    /// Nodes.
-    pub nodes: usize,
+    /// Processes.
+    pub processes: usize,
+    /// Nodes of each process: owners that have a clock, a fate and their heartbeats in common.
+    pub lanes: usize,
     /// A client's message is lost, either way.
     pub message_lost: u64,
     /// A client's message arrives twice.
@@ -72,6 +81,12 @@ pub struct Weather {
     pub statement_twice: u64,
     /// The journal's answer is lost.
     pub answer_lost: u64,
+    /// A proof of ownership does not reach another node of the process.
+    pub proof_lost: u64,
+    /// It reaches it twice.
+    pub proof_twice: u64,
+    /// It reaches it late.
+    pub proof_late: u64,
     /// A statement or answer takes long.
     pub slow: u64,
     /// Between two accidents of nodes, in ms on average.
@@ -102,12 +117,16 @@ impl Weather {
             ..Limits::default()
         };
         Self {
-            nodes: chance.one_of(&[2, 2, 3]),
+            processes: chance.one_of(&[2, 2, 3]),
+            lanes: chance.one_of(&[1, 2]),
             message_lost: chance.one_of(&[0, 30, 100]),
             message_twice: chance.one_of(&[0, 30, 100]),
             statement_lost: chance.one_of(&[0, 10, 50]),
             statement_twice: chance.one_of(&[0, 10, 50]),
             answer_lost: chance.one_of(&[0, 20, 100]),
+            proof_lost: chance.one_of(&[0, 30, 200]),
+            proof_twice: chance.one_of(&[0, 30, 200]),
+            proof_late: chance.one_of(&[0, 100, 400]),
             slow: chance.one_of(&[10, 50, 150]),
             accident_every_ms: chance.one_of(&[300, 600, 1_500]),
             request_every_ms: chance.one_of(&[10, 25, 60]),

@@ -2,13 +2,14 @@
 
 mod accidents;
 mod clients;
+mod heartbeats;
 mod nodes;
 mod verdict;
 
 use std::collections::BTreeMap;
 
 use domain::{Run, SlotId, Time};
-use ownership::{Epoch, Input, Protocol, SlotAppend, SnapshotOfRun, Ticket, Uptime, Version};
+use ownership::{Epoch, Heartbeats, Input, OfOthers, Protocol, SlotAppend, SnapshotOfRun, Ticket, Uptime, Version};
 
 use crate::chance::Chance;
 use crate::journal_model::JournalModel;
@@ -68,6 +69,8 @@ pub struct Counts {
     pub warm: u64,
     /// Freezes, crashes and the like.
     pub accidents: u64,
+    /// Proofs of ownership that reached a node of which another one had asked for them.
+    pub proofs_shared: u64,
     /// Runs quarantined.
     pub quarantined: u64,
     /// Snapshots stored.
@@ -89,6 +92,7 @@ impl Counts {
         self.given_up += other.given_up;
         self.warm += other.warm;
         self.accidents += other.accidents;
+        self.proofs_shared += other.proofs_shared;
         self.quarantined += other.quarantined;
         self.snapshots += other.snapshots;
     }
@@ -120,7 +124,10 @@ struct World<S: Subject, P: Protocol> {
     sequence: u64,
     events: BTreeMap<(u64, u64), Event<S>>,
     journal: JournalModel,
+    /// One process after the other, each with as many as the others.
     nodes: Vec<Node<S, P>>,
+    /// By process.
+    heartbeats: Vec<Heartbeats>,
     incarnations: u64,
     calls: u64,
     /// Which node the clients think owns a slot.
@@ -180,7 +187,7 @@ enum Event<S: Subject> {
     },
     Accident,
     Restart {
-        node: usize,
+        process: usize,
     },
     /// The storm is over.
     Calm,
@@ -200,7 +207,8 @@ enum Statement {
     Claim(Ticket, Vec<SlotId>, bool),
     CatchUp(SlotId, Ticket, Version, usize),
     GiveUp(SlotId, Epoch),
-    Heartbeat(Ticket, Vec<(SlotId, Epoch)>),
+    /// About a node's own slots and those of others in the process.
+    Heartbeat(Ticket, Vec<(SlotId, Epoch)>, OfOthers),
     Load(Run, Ticket, bool),
     List(SlotId, Epoch),
     Snapshot(SnapshotOfRun),
@@ -219,6 +227,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
             events: BTreeMap::new(),
             journal: JournalModel::new(rules.journal),
             nodes: Vec::new(),
+            heartbeats: Vec::new(),
             incarnations: 0,
             calls: 0,
             routes: BTreeMap::new(),
@@ -232,12 +241,13 @@ impl<S: Subject, P: Protocol> World<S, P> {
             trace,
             trace_hash: seed,
         };
-        for index in 0..world.weather.nodes {
-            world.nodes.push(Node::down());
-            world.start(index);
+        for process in 0..world.weather.processes {
+            world.nodes.extend((0..world.weather.lanes).map(|_| Node::down()));
+            world.heartbeats.push(Heartbeats::new(world.weather.lanes));
+            world.start(process);
         }
         for slot in slots::<S>() {
-            let node = world.chance.below(world.nodes.len() as u64) as usize;
+            let node = world.any_node_for(slot);
             world.assign(slot, node);
             world.routes.insert(slot, node);
         }
@@ -260,7 +270,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
             Event::Think => self.think(),
             Event::AskAgain { op } => self.ask(op),
             Event::Accident => self.accident(),
-            Event::Restart { node } => self.restart(node),
+            Event::Restart { process } => self.restart(process),
             Event::Calm => self.calm(),
             Event::Probe => self.probe(),
         }
@@ -312,6 +322,18 @@ impl<S: Subject, P: Protocol> World<S, P> {
         if self.trace {
             eprintln!("{:>12.3} ms  {}", self.now as f64 / 1_000.0, words());
         }
+    }
+
+    /// A process, and of its nodes the one that is a slot's.
+    fn any_node_for(&mut self, slot: SlotId) -> usize {
+        let process = self.chance.below(self.weather.processes as u64) as usize;
+        let at = slots::<S>().iter().position(|other| *other == slot).unwrap_or_default();
+        process * self.weather.lanes + at % self.weather.lanes
+    }
+
+    /// The nodes of a process.
+    fn nodes_of(&self, process: usize) -> std::ops::Range<usize> {
+        process * self.weather.lanes..(process + 1) * self.weather.lanes
     }
 
     fn uptime_of(&self, node: usize) -> Uptime {

@@ -12,6 +12,7 @@
 
 mod aggregate;
 mod batch;
+mod heartbeats;
 mod identity;
 mod limits;
 mod message;
@@ -25,6 +26,7 @@ mod waiting;
 mod warm;
 
 pub use aggregate::{Aggregate, Broken, Context, Damaged, Execution};
+pub use heartbeats::{Heartbeats, OfOthers};
 pub use identity::{BatchId, Epoch, Head, Ticket, Uptime, Version};
 pub use limits::Limits;
 pub use message::{

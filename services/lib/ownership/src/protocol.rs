@@ -21,6 +21,8 @@ pub trait Protocol: 'static {
     const CLAIM_AFTER_UNKNOWN: bool = true;
     /// After a doubt every run with uncommitted state is dropped, those of the batch not yet sent too.
     const DROP_ALL_UNCOMMITTED: bool = true;
+    /// A proof of ownership does not take the place of a claim after a doubt.
+    const PROOF_IS_NO_CLAIM: bool = true;
     /// Runs kept over a claim are dropped when the stream went on without this owner.
     const DROP_WHEN_HEAD_MOVED: bool = true;
     /// Runs kept aside for a slot are brought up to date before they answer.

@@ -1,13 +1,14 @@
 //! Nodes: owners with a shell around them, whose calls on the journal are delayed, lost and repeated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Run, SlotId};
 use ownership::{
-    Action, AppendOutcome, Appended, ClaimOutcome, Claimed, Epoch, Heartbeat, Input, Now, Owner, Protocol, SlotAppend,
-    Version,
+    Action, AppendOutcome, Appended, ClaimOutcome, Claimed, Epoch, Heartbeat, Heartbeats, Input, Now, Owner, Protocol,
+    SlotAppend, Version,
 };
 
+use super::heartbeats::SharedHeartbeat;
 use super::{Event, LOAD_TIMEOUT_US, STATEMENT_TIMEOUT_US, Statement, World};
 use crate::subject::Subject;
 
@@ -29,6 +30,8 @@ pub(super) struct Node<S: Subject, P: Protocol> {
     pub assigned: BTreeSet<SlotId>,
     /// Calls on the journal that wait for an answer.
     pub calls: BTreeSet<u64>,
+    /// Heartbeats that are under way, by call.
+    pub heartbeats: BTreeMap<u64, SharedHeartbeat>,
     /// What it was told last about each of its slots' claims.
     last_claims: Vec<(SlotId, Claimed)>,
 }
@@ -44,26 +47,31 @@ impl<S: Subject, P: Protocol> Node<S, P> {
             wall_clock_off_ms: 0,
             assigned: BTreeSet::new(),
             calls: BTreeSet::new(),
+            heartbeats: BTreeMap::new(),
             last_claims: Vec::new(),
         }
     }
 }
 
 impl<S: Subject, P: Protocol> World<S, P> {
-    pub(super) fn start(&mut self, index: usize) {
-        self.incarnations += 1;
-        let incarnation = self.incarnations;
+    pub(super) fn start(&mut self, process: usize) {
         let booted_before_us = self.chance.below(1 << 40);
-        let node = &mut self.nodes[index];
-        node.incarnation = incarnation;
-        node.owner = Some(Owner::new(incarnation, self.weather.limits.clone()));
-        node.frozen_until = 0;
-        node.suspended_us = 0;
-        node.booted_before_us = booted_before_us;
-        node.calls.clear();
-        self.after(TICK_US, Event::Tick { node: index, incarnation });
-        for slot in self.nodes[index].assigned.clone() {
-            self.tell_soon(index, Input::Assign(slot));
+        self.heartbeats[process] = Heartbeats::new(self.weather.lanes);
+        for index in self.nodes_of(process) {
+            self.incarnations += 1;
+            let incarnation = self.incarnations;
+            let node = &mut self.nodes[index];
+            node.incarnation = incarnation;
+            node.owner = Some(Owner::new(incarnation, self.weather.limits.clone()));
+            node.frozen_until = 0;
+            node.suspended_us = 0;
+            node.booted_before_us = booted_before_us;
+            node.calls.clear();
+            node.heartbeats.clear();
+            self.after(TICK_US, Event::Tick { node: index, incarnation });
+            for slot in self.nodes[index].assigned.clone() {
+                self.tell_soon(index, Input::Assign(slot));
+            }
         }
     }
 
@@ -130,13 +138,19 @@ impl<S: Subject, P: Protocol> World<S, P> {
             self.counts.unknown += if late { 0 } else { unknown.count() as u64 };
         }
         self.remember(node, &input);
+        if let (Input::HeartbeatDone { heartbeat, .. }, Some(call)) = (&*input, call) {
+            self.share(node, call, heartbeat.as_ref());
+        }
         self.tell_now(node, *input);
     }
 
     pub(super) fn tell_now(&mut self, node: usize, input: Input<S, u64>) {
         let now = self.now_of(node);
-        let Some(owner) = &mut self.nodes[node].owner else { return };
-        owner.handle(now, input);
+        if matches!(input, Input::Proved { .. }) {
+            self.proved(node, now, input);
+        } else if let Some(owner) = &mut self.nodes[node].owner {
+            owner.handle(now, input);
+        }
         if self.chance.per_mille(700) {
             self.flush_now(node);
         } else {
@@ -209,7 +223,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
                 self.send(node, Statement::GiveUp(slot, epoch));
             }
             Action::Owned { runs_warm, .. } => self.counts.warm += runs_warm as u64,
-            Action::Heartbeat { ticket, slots } => self.send(node, Statement::Heartbeat(ticket, slots)),
+            Action::Heartbeat { ticket, slots } => self.heartbeat(node, ticket, slots),
             Action::Load { run, ticket, with_snapshot } => self.send(node, Statement::Load(run, ticket, with_snapshot)),
             Action::List { slot, epoch } if self.rules.shell.list_runs => self.send(node, Statement::List(slot, epoch)),
             Action::Snapshot(snapshot) => self.send(node, Statement::Snapshot(snapshot)),
@@ -229,10 +243,19 @@ impl<S: Subject, P: Protocol> World<S, P> {
     }
 
     fn send(&mut self, node: usize, statement: Statement) {
-        let incarnation = self.nodes[node].incarnation;
+        let call = self.new_call(node);
+        self.send_as(node, call, statement);
+    }
+
+    /// A call on the journal that waits for its answer from now on.
+    pub(super) fn new_call(&mut self, node: usize) -> u64 {
         self.calls += 1;
-        let call = self.calls;
-        self.nodes[node].calls.insert(call);
+        self.nodes[node].calls.insert(self.calls);
+        self.calls
+    }
+
+    pub(super) fn send_as(&mut self, node: usize, call: u64, statement: Statement) {
+        let incarnation = self.nodes[node].incarnation;
         let lost = self.mishap(self.weather.statement_lost);
         let twice = self.mishap(self.weather.statement_twice);
         let times = if lost { 0 } else { 1 + u8::from(twice) };
@@ -265,7 +288,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
             }
             Statement::CatchUp(slot, ticket, ..) => Input::CaughtUp { slot: *slot, ticket: *ticket, batches: None },
             Statement::GiveUp(..) => return None,
-            Statement::Heartbeat(ticket, _) => Input::HeartbeatDone { ticket: *ticket, heartbeat: None },
+            Statement::Heartbeat(ticket, ..) => Input::HeartbeatDone { ticket: *ticket, heartbeat: None },
             Statement::Load(run, ticket, _) => Input::Loaded { run: *run, ticket: *ticket, stored: None },
             Statement::List(slot, epoch) => Input::Listed { slot: *slot, epoch: *epoch, runs: None },
             Statement::Snapshot(_) => return None,
@@ -297,7 +320,8 @@ impl<S: Subject, P: Protocol> World<S, P> {
                 self.journal.give_up(slot, epoch);
                 return None;
             }
-            Statement::Heartbeat(ticket, slots) => {
+            Statement::Heartbeat(ticket, mut slots, others) => {
+                slots.extend(others.into_iter().flat_map(|(_, slots)| slots));
                 Input::HeartbeatDone { ticket, heartbeat: Some(Heartbeat { time, lost: self.journal.lost(&slots) }) }
             }
             Statement::Load(run, ticket, with_snapshot) => {

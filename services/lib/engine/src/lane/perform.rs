@@ -8,14 +8,13 @@ use domain::{Run, SlotId, Time};
 use failpoints::Point;
 use journal::{FreeClaim, JournalError, SlotEpoch, Snapshot};
 use ownership::{
-    AppendOutcome, Appended, BatchId, ClaimOutcome, Claimed, Epoch, Head, Heartbeat, Input, SlotAppend, SnapshotOfRun,
-    Ticket, Uptime, Version,
+    AppendOutcome, Appended, BatchId, ClaimOutcome, Claimed, Epoch, Head, Heartbeat, Input, OfOthers, SlotAppend,
+    SnapshotOfRun, Ticket, Uptime, Version,
 };
 use tokio::time::Instant;
 use train_date::OwnedTrainDate;
 
 use super::{Lane, ReplyTo, now};
-use crate::lane::peers::OfOthers;
 use crate::metrics::EngineMetrics;
 use crate::{HandoverKind, RunChange, history, uptime};
 

@@ -1,6 +1,6 @@
 use domain::Run;
 
-use super::{Entry, Slot};
+use super::{Entry, Slot, Stage};
 use crate::batch::{Batch, Gated};
 use crate::shared::Shared;
 use crate::{
@@ -115,6 +115,9 @@ impl<A: Aggregate, R> Slot<A, R> {
         owned: bool,
         shared: &mut Shared<A, R>,
     ) {
+        if !P::PROOF_IS_NO_CLAIM && owned && self.stage == Stage::Unowned && self.epoch == epoch {
+            self.stage = Stage::Owned;
+        }
         if self.owned_epoch() != Some(epoch) {
             return;
         }
