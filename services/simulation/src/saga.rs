@@ -5,6 +5,7 @@
 //! What comes of it is judged by the provider's money and the shards' seats alone.
 
 mod clients;
+mod clocks;
 mod executor;
 mod faults;
 mod orders;
@@ -27,9 +28,9 @@ use faults::{STORM_MS, Weather};
 pub use faults::{Fault, Met, Step};
 pub use rules::{SAGA_DEFECTS, SOUND_SAGA, SagaDefect, SagaRules};
 
-/// The last client orders well before the storm ends, so the last hard limit is past by then: a minute without faults is
-/// what the saga has to come to its end (I3).
-const END_MS: i64 = STORM_MS + 60_000;
+/// A minute without faults is what the saga has to come to its end, once the last hard limit is past (I3). The last client
+/// orders well before the storm ends; only new seats of a change may be held as late as that.
+const CALM_MS: i64 = 60_000;
 
 /// What came of a seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,12 @@ pub struct SagaCounts {
     pub orders: u64,
     /// Orders that became tickets, each time they did.
     pub confirmed: u64,
+    /// Changes that came to other tickets.
+    pub changed: u64,
+    /// Changes that came to nothing: the old tickets stayed good.
+    pub not_changed: u64,
+    /// Clocks that jumped.
+    pub clock_jumps: u64,
     /// Faults by step.
     pub met: Met,
 }
@@ -58,6 +65,9 @@ impl SagaCounts {
     pub fn add(&mut self, other: &Self) {
         self.orders += other.orders;
         self.confirmed += other.confirmed;
+        self.changed += other.changed;
+        self.not_changed += other.not_changed;
+        self.clock_jumps += other.clock_jumps;
         self.met.add(&other.met);
     }
 }
@@ -69,7 +79,10 @@ impl SagaDefect {
         // A broken invariant of the decisions themselves panics; that is a find like any other.
         let lived = catch_unwind(AssertUnwindSafe(|| {
             clients::arrive(&world);
-            while world.broken.borrow().is_none() && world.go_on(END_MS) {}
+            clocks::begin(&world);
+            while world.broken.borrow().is_none() && world.go_on(STORM_MS) {}
+            let end_ms = STORM_MS + CALM_MS + world.seats_may_stand_ms();
+            while world.broken.borrow().is_none() && world.go_on(end_ms) {}
         }));
         match lived {
             Ok(()) if world.broken.borrow().is_none() => world.judge(),

@@ -67,8 +67,8 @@ impl App {
     ) -> Result<(Order, TicketChange), Error> {
         let order = self.get(&wanted.account, wanted.order).await?;
         let request = self.change_fingerprint(wanted, agreed);
-        let order = match order.changes.iter().find(|change| change.id == id) {
-            Some(known) if known.request != request => return Err(Error::ChangeIdReused(id)),
+        let known = |order: &Order| order.changes.iter().find(|change| change.id == id).map(|change| change.request);
+        let order = match known(&order) {
             Some(_) => order,
             None => {
                 let mut new = self.draft_change(&order, id, wanted)?;
@@ -80,6 +80,10 @@ impl App {
                 self.apply(order, Event::Change(Box::new(new))).await?
             }
         };
+        // Looked at last: another request of this id may have been recorded meanwhile.
+        if known(&order) != Some(request) {
+            return Err(Error::ChangeIdReused(id));
+        }
         let order = self.drive(order).await?;
         let stage = |order: &Order| order.changes.iter().find(|change| change.id == id).map(|change| change.stage);
         let order = match token {

@@ -40,6 +40,21 @@ fn states(order: &wire::Order) -> Vec<TicketState> {
 }
 
 #[tokio::test]
+async fn one_id_for_two_changes_at_once_stands_for_one_of_them() {
+    for store in stores("change_id").await {
+        let engine = store.engine;
+        let world = World::on(store).await;
+        world.ticketed(id(1)).await;
+        let (one, other) = (to_g101("2026-12-21"), to_g101("2026-12-22"));
+        let answers = tokio::join!(change(&world, request(7, one)), change(&world, request(7, other)));
+        let (accepted, refused): (Vec<_>, Vec<_>) = [answers.0, answers.1].into_iter().partition(Result::is_ok);
+        assert_eq!(accepted.len(), 1, "{engine}");
+        let reasons: Vec<_> = refused.into_iter().map(|it| it.unwrap_err().reason).collect();
+        assert_eq!(reasons, [reason::REQUEST_ID_REUSED], "{engine}");
+    }
+}
+
+#[tokio::test]
 async fn a_ticket_is_exchanged_for_one_of_the_same_fare_and_only_once() {
     for store in stores("change").await {
         let engine = store.engine;

@@ -21,7 +21,12 @@ pub(super) fn run(arguments: &Arguments, first: u64) -> ExitCode {
         return told(&world.arguments(), report.broken.map(|broken| Found { seed: first, broken }));
     }
     let result = live_through(&world, first, arguments.seeds);
-    println!("{} orders, {} of them became tickets", result.counts.orders, result.counts.confirmed);
+    let counts = &result.counts;
+    println!("{} orders, {} of them became tickets", counts.orders, counts.confirmed);
+    println!(
+        "{} changes, {} more came to nothing; {} clocks jumped",
+        counts.changed, counts.not_changed, counts.clock_jumps
+    );
     print_met(&result.counts.met);
     told(&world.arguments(), result.found)
 }

@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use domain::{HoldId, Money, OrderId};
+use domain::{ChangeId, HoldId, Money, OrderId};
 use inventory::{Answer, Command, HoldStage, Refusal};
 use order_saga::order::{Order, Phase, TicketState};
 
 use super::World;
 use super::executor::Role;
 use super::faults::{STORM_MS, Step};
-use super::orders::{self, Draft, Failed};
+use super::orders::{self, Draft, Failed, Wanted};
 use super::provider::TOKENS;
 use super::shards::hold_request;
 
@@ -20,6 +20,21 @@ const PEOPLE: u64 = 13;
 /// Clients come within so much of the beginning, in ms.
 const ARRIVALS_MS: u64 = 45_000;
 const TRIES_MAX: u32 = 12;
+/// By the position of the ticket: four at first, and those of two changes.
+const GIVEN_BACK: [&str; 8] = [
+    "given back 0",
+    "given back 1",
+    "given back 2",
+    "given back 3",
+    "given back 4",
+    "given back 5",
+    "given back 6",
+    "given back 7",
+];
+/// Nobody asks for a change later than so, in ms: by the storm's end its seats are held or given up, or will not stand long.
+const CHANGES_MS: i64 = 95_000;
+/// What the tickets of another class cost.
+const FARES: [Money; 3] = [Money::yuan(60), Money::yuan(100), Money::yuan(150)];
 
 /// Sends the clients.
 pub(super) fn arrive(world: &Rc<World>) {
@@ -52,6 +67,11 @@ async fn buy(world: &Rc<World>, number: u64) {
         });
     }
     pay(world, draft.id).await;
+    for number in 0..2 {
+        if world.chance(|chance| chance.per_mille(450)) {
+            change(world, draft.id, number).await;
+        }
+    }
     if world.chance(|chance| chance.per_mille(700)) {
         give_back(world, draft.id).await;
     }
@@ -118,6 +138,75 @@ async fn pay(world: &Rc<World>, id: OrderId) {
     }
 }
 
+/// Changes tickets of one leg to another train, date or class, pays what is owed for it, or gives it up.
+async fn change(world: &Rc<World>, id: OrderId, number: u8) {
+    let Some(wanted) = draw_change(world, id, number) else { return };
+    if world.chance(|chance| chance.per_mille(200)) {
+        // The same id with another payload, perhaps before the true one: at most one of them is accepted.
+        let (inner, other) =
+            (Rc::clone(world), Wanted { payload: 2, fare: wanted.fare + Money::yuan(7), ..wanted.clone() });
+        world.spawn(None, async move { ask_for_change(&inner, id, number, other).await });
+    }
+    ask_for_change(world, id, number, wanted).await;
+    for _ in 0..3 {
+        let wait_ms = world.chance(|chance| chance.between(500, 8_000));
+        world.sleep(wait_ms.cast_signed()).await;
+        let Ok(Phase::Changing) = world.load(id).map(|order| order.phase) else { return };
+        match world.chance(|chance| chance.below(10)) {
+            0..2 => {
+                ask(world, Step::CancelOrder, move |world| async move { orders::cancel(&world, id).await.map(drop) })
+                    .await;
+            }
+            2..7 => {
+                let token = world.chance(|chance| chance.one_of(&TOKENS)).to_owned();
+                ask(world, Step::PayOrder, move |world| {
+                    let token = token.clone();
+                    async move { orders::pay(&world, id, token).await.map(drop) }
+                })
+                .await;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn draw_change(world: &World, id: OrderId, number: u8) -> Option<Wanted> {
+    let order = world.load(id).ok()?;
+    let issued = |position: &usize| order.tickets[*position].state == TicketState::Issued;
+    let good: Vec<usize> = (0..order.tickets.len()).filter(issued).collect();
+    if good.is_empty() || world.now_ms() > CHANGES_MS {
+        return None;
+    }
+    let first = world.chance(|chance| chance.one_of(&good));
+    let alone = world.chance(|chance| chance.per_mille(400));
+    let leg = order.tickets[first].leg;
+    let together = |position: &usize| *position == first || (!alone && order.tickets[*position].leg == leg);
+    let runs = world.shards.borrow().all_runs();
+    Some(Wanted {
+        id: ChangeId::from_u128(id.as_u128() << 8 | u128::from(number)),
+        payload: 1,
+        tickets: good.into_iter().filter(together).map(|position| position as u8).collect(),
+        run: world.chance(|chance| chance.one_of(&runs)),
+        fare: world.chance(|chance| chance.one_of(&FARES)),
+    })
+}
+
+/// Asks for a change until it is answered, and once more: the answer is the same.
+async fn ask_for_change(world: &Rc<World>, id: OrderId, number: u8, wanted: Wanted) {
+    let token = world.chance(|chance| chance.one_of(&TOKENS)).to_owned();
+    for _ in 0..2 {
+        let (sent, token) = (wanted.clone(), token.clone());
+        let answer = ask(world, Step::ChangeTickets, move |world| {
+            let (wanted, token) = (sent.clone(), token.clone());
+            async move { orders::change(&world, id, &wanted, token).await }
+        });
+        if let Some(Ok((due, refund))) = answer.await {
+            let of_payload = Money::yuan(1_000 * i64::from(wanted.payload));
+            world.accepted(id, ["changed 0", "changed 1"][usize::from(number)], || (of_payload + due, refund));
+        }
+    }
+}
+
 /// Gives tickets back, each until it is answered, and once more: the answer is the same.
 async fn give_back(world: &Rc<World>, id: OrderId) {
     let Ok(order) = world.load(id) else { return };
@@ -136,11 +225,7 @@ async fn give_back(world: &Rc<World>, id: OrderId) {
                     move |world| async move { orders::give_back(&world, id, position).await },
                 );
             if let Some(Ok((refund, fee))) = answer.await {
-                world.accepted(
-                    id,
-                    ["given back 0", "given back 1", "given back 2", "given back 3"][usize::from(position)],
-                    || (refund, fee),
-                );
+                world.accepted(id, GIVEN_BACK[usize::from(position)], || (refund, fee));
             }
             let wait_ms = world.chance(|chance| chance.below(4_000));
             world.sleep(wait_ms.cast_signed()).await;
@@ -156,7 +241,8 @@ async fn ask<T: 'static, F: Future<Output = Result<T, Failed>> + 'static>(
 ) -> Option<Result<T, Failed>> {
     let role = if step == Step::PlaceOrder { Role::Gateway } else { Role::Order };
     for _ in 0..TRIES_MAX {
-        if world.now_ms() > STORM_MS {
+        let end_ms = if step == Step::ChangeTickets { CHANGES_MS } else { STORM_MS };
+        if world.now_ms() > end_ms {
             return None;
         }
         match world.call(step, None, Some(role), handle.clone()).await {

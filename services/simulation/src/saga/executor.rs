@@ -51,6 +51,8 @@ pub(super) struct Executor {
     wakes: BTreeMap<(i64, u64), u64>,
     tasks: BTreeMap<u64, (Option<(Role, u64)>, Work)>,
     processes: [Process; 3],
+    /// How wrong the clock of each process is, in ms.
+    clocks_off_ms: [i64; 3],
     chance: Chance,
     trace: bool,
     trace_hash: u64,
@@ -65,6 +67,7 @@ impl Executor {
             wakes: BTreeMap::new(),
             tasks: BTreeMap::new(),
             processes: Default::default(),
+            clocks_off_ms: [0; 3],
             chance,
             trace,
             trace_hash: seed,
@@ -83,8 +86,20 @@ impl World {
         self.executor.borrow().now_ms
     }
 
+    /// The true time: that of the shards' journal, and of the provider.
     pub(super) fn time(&self) -> Time {
         BEGINNING.plus_millis(self.now_ms())
+    }
+
+    /// The time as a process sees it.
+    pub(super) fn clock(&self, role: Role) -> Time {
+        self.time().plus_millis(self.executor.borrow().clocks_off_ms[role as usize])
+    }
+
+    /// A process's clock jumps.
+    pub(super) fn set_clock(&self, role: Role, off_ms: i64) {
+        self.executor.borrow_mut().clocks_off_ms[role as usize] = off_ms;
+        self.note("clock", role as u64, || format!("{role:?}'s clock is off by {off_ms} ms"));
     }
 
     pub(super) fn chance<T>(&self, draw: impl FnOnce(&mut Chance) -> T) -> T {
@@ -120,10 +135,8 @@ impl World {
     pub(super) fn go_on(&self, end_ms: i64) -> bool {
         let (task, owner, mut work) = {
             let mut executor = self.executor.borrow_mut();
-            let Some(((at_ms, _), task)) = executor.wakes.pop_first() else { return false };
-            if at_ms > end_ms {
-                return false;
-            }
+            let Some(next) = executor.wakes.first_entry().filter(|next| next.key().0 <= end_ms) else { return false };
+            let ((at_ms, _), task) = next.remove_entry();
             executor.now_ms = at_ms;
             let Some((owner, work)) = executor.tasks.remove(&task) else { return true };
             executor.running = task;

@@ -37,6 +37,8 @@ named! {
         CancelOrder = "client cancels",
         /// A client gives a ticket back.
         RefundTicket = "client gives back",
+        /// A client changes tickets.
+        ChangeTickets = "client changes",
         /// The gateway holds seats.
         Hold = "gateway holds",
         /// The gateway opens the order.
@@ -55,6 +57,8 @@ named! {
         Release = "order releases",
         /// The order holds lost seats again.
         HoldAgain = "order holds again",
+        /// The order holds the new seats of a change.
+        HoldForChange = "order holds for change",
         /// The order frees the seats of refunded tickets.
         ReturnSeats = "order returns seats",
         /// The order opens a trade.
@@ -135,8 +139,15 @@ impl Step {
 
     /// Whether a fault can happen at a step at all: a client does not crash here, it gives up.
     pub const fn can_meet(self, fault: Fault) -> bool {
-        let outside =
-            matches!(self, Self::PlaceOrder | Self::PayOrder | Self::CancelOrder | Self::RefundTicket | Self::Callback);
+        let outside = matches!(
+            self,
+            Self::PlaceOrder
+                | Self::PayOrder
+                | Self::CancelOrder
+                | Self::RefundTicket
+                | Self::ChangeTickets
+                | Self::Callback
+        );
         match fault {
             Fault::Lost | Fault::AnswerLost | Fault::Twice | Fault::Late => !self.is_write(),
             Fault::Failed | Fault::Unknown => self.is_write(),
@@ -189,6 +200,8 @@ pub(super) struct Weather {
     failed: u64,
     unknown: u64,
     crash: u64,
+    /// A clock that is due to jump does so.
+    pub clock_jumps: u64,
     /// Callbacks that are never sent.
     pub callbacks_dropped: u64,
 }
@@ -205,6 +218,7 @@ impl Weather {
             failed: often(&[0, 15, 60]),
             unknown: often(&[0, 15, 60]),
             crash: often(&[0, 8, 30]),
+            clock_jumps: often(&[0, 300, 1_000]),
             callbacks_dropped: often(&[0, 200, 1_000]),
         }
     }

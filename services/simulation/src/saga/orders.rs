@@ -1,18 +1,21 @@
 //! The order service around the saga's state machine: what the product's shell does, on rows and calls of this world.
 
+mod change;
 pub(super) mod perform;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use domain::{AccountId, Channel, HoldId, Money, OrderId, PassengerKind, Run, SeatClass, Time};
-use order_saga::order::{EndReason, Leg, Order, Passenger, Phase, Seats, Ticket, TicketState, TradeState};
+use order_saga::order::{ChangeStage, EndReason, Leg, Order, Passenger, Phase, Seats, Ticket, TicketState, TradeState};
 use order_saga::state::{Effect, Event, Rejection, Terms, TradeNews, awaited, concerns, next_deadline, pending, step};
+
+pub(super) use change::{Wanted, change};
 
 use super::World;
 use super::executor::{Role, Unknown};
 use super::faults::Step;
-use super::shards::{departure, whole};
+use super::shards::{HARD_LIMIT_MS, departure, whole};
 
 pub(super) const TERMS: Terms = Terms { pay_attempts_max: 3, hold_again_max: 2, seats_wait_for_money: false };
 /// What every ticket costs.
@@ -32,6 +35,8 @@ pub(super) struct OrderRows {
     pub rows: BTreeMap<OrderId, Row>,
     /// Confirmations begun, for a defect that begins each once.
     confirms_begun: BTreeSet<HoldId>,
+    /// Differences asked for, for a defect that draws a new id each time.
+    differences_asked: u32,
     /// Refunds asked for, for a defect that draws a new id each time.
     refunds_asked: u64,
 }
@@ -97,7 +102,7 @@ pub(super) fn start(world: &Rc<World>) {
             if !inner.rules.swept {
                 continue;
             }
-            let now = inner.time();
+            let now = inner.clock(Role::Order);
             let due: Vec<OrderId> = {
                 let orders = inner.orders.borrow();
                 let is_due = |row: &&Row| row.due_at.is_some_and(|at| at <= now);
@@ -107,7 +112,7 @@ pub(super) fn start(world: &Rc<World>) {
                 let (world, in_flight) = (Rc::clone(&inner), Rc::clone(&in_flight));
                 inner.spawn(Some(Role::Order), async move {
                     if sweep(&world, id).await.is_err() {
-                        world.postpone(id, world.time().plus_millis(RETRY_MAX_MS));
+                        world.postpone(id, world.clock(Role::Order).plus_millis(RETRY_MAX_MS));
                     }
                     in_flight.borrow_mut().remove(&id);
                 });
@@ -130,7 +135,7 @@ async fn sweep(world: &Rc<World>, id: OrderId) -> Result<(), Failed> {
     let waits = !pending(&order, &TERMS).is_empty() || !awaited(&order).is_empty();
     if order.version == seen || waits {
         let next = next_deadline(&order).unwrap_or(Time::from_millis(i64::MAX));
-        world.postpone(id, retry_at(&order, world.time()).min(next));
+        world.postpone(id, retry_at(&order, world.clock(Role::Order)).min(next));
     }
     Ok(())
 }
@@ -140,7 +145,7 @@ pub(super) async fn open(world: &Rc<World>, draft: &Draft) -> Result<Order, Fail
     let order = new_order(world, draft);
     let request = order.request;
     let row = order.clone();
-    let due_at = world.time().plus_millis(LEASE_MS);
+    let due_at = world.clock(Role::Order).plus_millis(LEASE_MS);
     let inserted = world.commit(Step::RecordOrder, Role::Order, |world| world.insert(row, due_at)).await;
     let order = match inserted {
         Ok(()) => order,
@@ -219,7 +224,7 @@ async fn apply_while(
     concerns: impl Fn(&Order) -> bool,
 ) -> Result<Order, Failed> {
     for _ in 0..CONFLICTS_MAX {
-        let now = world.time();
+        let now = world.clock(Role::Order);
         let (next, effects) = step(&order, event.clone(), now, &TERMS).map_err(Failed::Rejected)?;
         if next == order {
             return Ok(order);
@@ -265,7 +270,11 @@ fn next_effect(world: &World, order: &Order) -> Option<Effect> {
             return Some(Effect::Release { leg: leg as u8 });
         }
     }
-    effects.into_iter().next()
+    let gives_back_changed = |effect: &Effect| match effect {
+        Effect::ReturnSeats { leg, .. } => order.tickets_of(*leg).any(|ticket| ticket.state == TicketState::Changed),
+        _ => false,
+    };
+    effects.into_iter().find(|effect| world.rules.changed_seats_returned || !gives_back_changed(effect))
 }
 
 async fn attempt(world: &Rc<World>, order: &Order, effect: &Effect) -> Result<Option<Order>, Failed> {
@@ -290,7 +299,6 @@ fn retry_at(order: &Order, now: Time) -> Time {
 }
 
 fn new_order(world: &World, draft: &Draft) -> Order {
-    let departs_at = departure(world.beginning);
     let leg = |(at, run): (usize, &Run)| Leg {
         run: *run,
         class: SeatClass::Second,
@@ -300,8 +308,8 @@ fn new_order(world: &World, draft: &Draft) -> Order {
         hold: HoldId::of_order(draft.id, at as u8),
         seats: Seats::Held,
         held_again: 0,
-        departs_at,
-        arrives_at: departs_at.plus_millis(3_600_000),
+        departs_at: departure(world.beginning, *run),
+        arrives_at: departure(world.beginning, *run).plus_millis(3_600_000),
     };
     let ticket = |leg: usize, passenger: usize| Ticket {
         leg: leg as u8,
@@ -334,7 +342,7 @@ fn new_order(world: &World, draft: &Draft) -> Order {
         trades: Vec::new(),
         refunds: Vec::new(),
         changes: Vec::new(),
-        created_at: world.time(),
+        created_at: world.clock(Role::Order),
         pay_by: None,
         hard_limit: None,
         paid: None,
@@ -375,6 +383,15 @@ impl World {
         Ok(())
     }
 
+    /// How long seats that a change is about to hold may stand from now on, in ms.
+    pub(super) fn seats_may_stand_ms(&self) -> i64 {
+        let holds = |row: &Row| {
+            let stage = row.order.change().map(|change| change.stage);
+            matches!(stage, Some(ChangeStage::Holding | ChangeStage::Unpaid | ChangeStage::Confirming))
+        };
+        if self.orders.borrow().rows.values().any(holds) { HARD_LIMIT_MS.into() } else { 0 }
+    }
+
     fn postpone(&self, id: OrderId, due_at: Time) {
         if let Some(row) = self.orders.borrow_mut().rows.get_mut(&id).filter(|row| row.due_at.is_some()) {
             row.due_at = Some(due_at);
@@ -383,20 +400,24 @@ impl World {
 }
 
 impl OrderRows {
-    /// The database's constraint: one live ticket for a document and run.
+    /// The database's constraint: one live ticket for a document and run, or one that is to replace another.
     fn check_one_ticket_a_run(&self, order: &Order) -> Result<(), Failed> {
         let taken = |ticket: &&Ticket| {
             let (run, document) = of(order, ticket);
             let others = self.rows.values().filter(|row| row.order.id != order.id);
-            others.map(|row| &row.order).any(|other| {
-                other.tickets.iter().any(|ticket| ticket.state.is_live() && of(other, ticket) == (run, document))
-            })
+            others
+                .map(|row| &row.order)
+                .any(|other| other.tickets.iter().any(|ticket| stands(ticket) && of(other, ticket) == (run, document)))
         };
-        if order.tickets.iter().filter(|ticket| ticket.state.is_live()).any(|ticket| taken(&ticket)) {
+        if order.tickets.iter().filter(|ticket| stands(ticket)).any(|ticket| taken(&ticket)) {
             return Err(Failed::Refused);
         }
         Ok(())
     }
+}
+
+fn stands(ticket: &Ticket) -> bool {
+    ticket.state.is_live() || ticket.state == TicketState::Replacing
 }
 
 fn of(order: &Order, ticket: &Ticket) -> (Run, [u8; 16]) {

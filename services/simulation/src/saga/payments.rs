@@ -58,6 +58,8 @@ pub(super) struct TradeAsked {
     pub amount: Money,
     pub token: String,
     pub expires_at: Time,
+    /// Whether it pays the difference of a change, beside what paid the order.
+    pub supplement: bool,
 }
 
 /// Begins the sweepers.
@@ -91,7 +93,7 @@ fn sweep(world: &Rc<World>, due: impl Fn(&PaymentRows, Time) -> Vec<(String, Wor
         let in_flight = Rc::new(RefCell::new(BTreeSet::new()));
         loop {
             inner.sleep(POLL_MS).await;
-            let now = inner.time();
+            let now = inner.clock(Role::Payment);
             let found = due(&inner.payments.borrow(), now);
             for (key, work) in found {
                 if !in_flight.borrow_mut().insert(key.clone()) {
@@ -131,7 +133,9 @@ pub(super) async fn create_trade(world: &Rc<World>, asked: TradeAsked) -> Result
     if !world.rules.trade_recorded_first {
         ask(world, Call::Charge, &new).await;
     }
-    let record = move |world: &World| world.payments.borrow_mut().create_trade(new, world.time());
+    let supplement = asked.supplement;
+    let record =
+        move |world: &World| world.payments.borrow_mut().create_trade(new, supplement, world.clock(Role::Payment));
     let (trade, created) = world.commit(Step::RecordTrade, Role::Payment, record).await?;
     if created { drive_trade(world, trade).await } else { Ok(trade) }
 }
@@ -149,7 +153,7 @@ pub(super) async fn close_trade(world: &Rc<World>, id: &str) -> Result<Trade, Fa
 }
 
 async fn drive_trade(world: &Rc<World>, trade: Trade) -> Result<Trade, Failed> {
-    let Some(call) = next_call(&trade, world.time()) else { return Ok(trade) };
+    let Some(call) = next_call(&trade, world.clock(Role::Payment)) else { return Ok(trade) };
     let event = ask(world, call, &trade).await;
     match record(world, &trade.trade_id, event).await {
         Err(Failed::Refused) => record(world, &trade.trade_id, TradeEvent::NoAnswer).await,
@@ -215,7 +219,7 @@ pub(super) async fn trade_told(world: &Rc<World>, id: &str, event: TradeEvent) -
 
 /// Pays a part of a trade back; true when it has arrived.
 pub(super) async fn create_refund(world: &Rc<World>, asked: Refund) -> Result<bool, Failed> {
-    let write = move |world: &World| world.payments.borrow_mut().create_refund(asked, world.time());
+    let write = move |world: &World| world.payments.borrow_mut().create_refund(asked, world.clock(Role::Payment));
     let (refund, created) = world.commit(Step::RecordRefund, Role::Payment, write).await?;
     let refund = if created { drive_refund(world, refund).await? } else { refund };
     Ok(refund.state == RefundState::Succeeded)
@@ -242,7 +246,7 @@ async fn drive_refund(world: &Rc<World>, refund: Refund) -> Result<Refund, Faile
 
 async fn record_refund(world: &Rc<World>, id: &str, event: RefundEvent) -> Result<Refund, Failed> {
     let id = id.to_owned();
-    let write = move |world: &World| world.payments.borrow_mut().refund_event(&id, event, world.time());
+    let write = move |world: &World| world.payments.borrow_mut().refund_event(&id, event, world.clock(Role::Payment));
     world.commit(Step::RecordRefundEvent, Role::Payment, write).await
 }
 
@@ -289,7 +293,7 @@ async fn tell(world: &Rc<World>, notice: Notice) {
     } else if let Some(notice) = world.payments.borrow_mut().notices.get_mut(&id) {
         let wait_ms = backoff_ms(notice.attempts, NOTICE_FIRST_MS, NOTICE_MAX_MS);
         notice.attempts += 1;
-        notice.due_at = world.time().plus_millis(wait_ms);
+        notice.due_at = world.clock(Role::Payment).plus_millis(wait_ms);
     }
 }
 
@@ -298,12 +302,16 @@ impl PaymentRows {
         self.trades.get(id).map(|(trade, _)| trade.clone()).ok_or(Failed::NotFound)
     }
 
-    fn create_trade(&mut self, new: Trade, now: Time) -> Result<(Trade, bool), Failed> {
+    fn create_trade(&mut self, new: Trade, supplement: bool, now: Time) -> Result<(Trade, bool), Failed> {
         if let Some((known, _)) = self.trades.get(&new.trade_id) {
             let same = known.amount == new.amount && known.payment_token == new.payment_token;
             return if same { Ok((known.clone(), false)) } else { Err(Failed::Reused) };
         }
-        let stands = |trade: &Trade| matches!(trade.state, TradeState::Pending | TradeState::Captured);
+        let stands = |trade: &Trade| match trade.state {
+            TradeState::Pending => true,
+            TradeState::Captured => !supplement,
+            TradeState::Declined | TradeState::Closed => false,
+        };
         if self.trades.values().any(|(trade, _)| trade.order_id == new.order_id && stands(trade)) {
             return Err(Failed::Refused);
         }
@@ -319,7 +327,7 @@ impl PaymentRows {
         world: &World,
         apart: bool,
     ) -> Result<(Trade, Vec<Posting>), Failed> {
-        let (before, now) = (self.trade(id)?, world.time());
+        let (before, now) = (self.trade(id)?, world.clock(Role::Payment));
         let (after, mut effects) = step_trade(&before, event).map_err(|_| Failed::Refused)?;
         let told_again = before.state == TradeState::Captured
             && matches!(event, TradeEvent::ProviderSaid { state: trade::ChargeState::Succeeded, .. });

@@ -37,6 +37,16 @@ pub struct SagaRules {
     pub payload_compared: bool,
     /// The fee of a refund is decided once.
     pub fee_decided_once: bool,
+    /// The seats of a ticket that is changed are given back only once the new ones are confirmed.
+    pub change_holds_first: bool,
+    /// The seats of a changed ticket are given back.
+    pub changed_seats_returned: bool,
+    /// The difference of a change is one trade however often it is asked for.
+    pub difference_id_kept: bool,
+    /// The fee of a change is posted.
+    pub change_fee_posted: bool,
+    /// The same id of a change with another payload is refused.
+    pub change_payload_compared: bool,
 }
 
 impl SagaRules {
@@ -59,6 +69,11 @@ impl SagaRules {
         posted_with_state: true,
         payload_compared: true,
         fee_decided_once: true,
+        change_holds_first: true,
+        changed_seats_returned: true,
+        difference_id_kept: true,
+        change_fee_posted: true,
+        change_payload_compared: true,
     };
 }
 
@@ -99,4 +114,9 @@ pub const SAGA_DEFECTS: &[SagaDefect] = defects![
     "posting-apart-from-state": posted_with_state,
     "request-payload-not-compared": payload_compared,
     "fee-decided-again": fee_decided_once,
+    "old-seat-released-first": change_holds_first,
+    "old-seat-kept": changed_seats_returned,
+    "difference-charged-twice": difference_id_kept,
+    "change-fee-forgotten": change_fee_posted,
+    "change-payload-not-compared": change_payload_compared,
 ];

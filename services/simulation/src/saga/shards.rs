@@ -13,12 +13,14 @@ use super::World;
 
 /// Few, so that seats are fought for.
 const SEATS: u16 = 5;
+/// The date of the trains that are ordered, in days after the epoch.
+const DATE: i32 = 20_800;
 /// How long a hold waits for its order, in ms.
 const OPEN_BY_MS: u32 = 10_000;
 /// How long an order waits for its payment, in ms.
 const PAYMENT_MS: u32 = 40_000;
 /// When the seats are freed whatever else failed, in ms.
-const HARD_LIMIT_MS: u32 = 60_000;
+pub(super) const HARD_LIMIT_MS: u32 = 60_000;
 
 /// All trains.
 pub(super) struct Shards(BTreeMap<Run, TrainDate>);
@@ -26,19 +28,24 @@ pub(super) struct Shards(BTreeMap<Run, TrainDate>);
 impl Shards {
     /// The trains on sale.
     pub fn new(now: Time) -> Self {
-        let date = domain::ServiceDate::from_days(20_800).expect("a date of 2026");
-        let open = |number: u32| {
+        let open = |(number, day): (u32, i32)| {
+            let date = domain::ServiceDate::from_days(DATE + day).expect("a date of 2026");
             let run = Run::first(format!("G{number}").parse().expect("a train code"), date);
             let mut train = TrainDate::new(run);
-            let command = Command::OpenSale { request: RequestId(u128::from(number)), plan: Box::new(plan(now)) };
+            let command = Command::OpenSale { request: RequestId(u128::from(number)), plan: Box::new(plan(now, run)) };
             train.execute(&CommandMeta::of(&command, now), &command, &mut Vec::new()).expect("the plan is sound");
             (run, train)
         };
-        Self([1, 2].map(open).into())
+        Self([(1, 0), (2, 0), (1, 1)].map(open).into())
     }
 
-    /// The trains' runs.
+    /// The runs that are ordered: those of the first date.
     pub fn runs(&self) -> Vec<Run> {
+        self.0.keys().copied().filter(|run| run.date.days() == DATE).collect()
+    }
+
+    /// The runs that tickets are changed to: one of another date too.
+    pub fn all_runs(&self) -> Vec<Run> {
         self.0.keys().copied().collect()
     }
 
@@ -105,19 +112,19 @@ pub(super) fn whole() -> Interval {
     Interval::new(0, 1).expect("in order")
 }
 
-/// A day after the world begins.
-pub(super) fn departure(beginning: Time) -> Time {
-    beginning.plus_millis(86_400_000)
+/// A day after the world begins, or as many more as the run's date is later.
+pub(super) fn departure(beginning: Time, run: Run) -> Time {
+    beginning.plus_millis(86_400_000 * i64::from(1 + run.date.days() - DATE))
 }
 
-fn plan(now: Time) -> Plan {
+fn plan(now: Time, run: Run) -> Plan {
     let stop = |arrival: Option<Time>, departure: Option<Time>, km| PlanStop {
         arrival,
         departure,
         sale_opens: now.plus_millis(-1_000),
         km,
     };
-    let departs = departure(now);
+    let departs = departure(now, run);
     Plan {
         stops: vec![stop(None, Some(departs), 0), stop(Some(departs.plus_millis(3_600_000)), None, 100)],
         carriages: vec![Carriage { number: 1, class: SeatClass::Second, layout: "ABC|DF".to_owned(), places: SEATS }],

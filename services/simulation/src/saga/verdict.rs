@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Money, OrderId};
 use inventory::HoldStage;
-use order_saga::order::{EndReason, Order, Phase, RefundState, TicketState, TradeState};
+use order_saga::order::{ChangeStage, EndReason, Order, Phase, RefundState, TicketState, TradeState};
 use trade::ChargeState;
 
 use super::World;
@@ -32,8 +32,16 @@ impl World {
         if before == after.phase || after.phase != Phase::Confirmed {
             return;
         }
-        self.counts.borrow_mut().confirmed += 1;
-        for leg in &after.legs {
+        let mut counts = self.counts.borrow_mut();
+        if before == Phase::Changing {
+            let done = after.changes.last().is_some_and(|change| change.stage == ChangeStage::Done);
+            counts.changed += u64::from(done);
+            counts.not_changed += u64::from(!done);
+        } else {
+            counts.confirmed += 1;
+        }
+        let good = |leg: &u8| after.tickets_of(*leg).any(|ticket| ticket.state == TicketState::Issued);
+        for leg in (0..after.legs.len() as u8).filter(good).map(|leg| &after.legs[usize::from(leg)]) {
             let stage = self.stage(leg.run, leg.hold);
             if stage != Some(HoldStage::Confirmed) {
                 self.broken(|| format!("I1: order {} has tickets, its hold is {stage:?}", after.id));
@@ -85,7 +93,8 @@ impl World {
         let ended = matches!(order.phase, Phase::Confirmed | Phase::Released(_) | Phase::Refunded(_));
         let owed = order.refunds.iter().find(|refund| refund.state != RefundState::Arrived);
         let open = order.trades.iter().find(|trade| trade.state == TradeState::Open);
-        if !ended || owed.is_some() || open.is_some() {
+        let changing = order.changes.iter().find(|it| !matches!(it.stage, ChangeStage::Done | ChangeStage::Failed(_)));
+        if !ended || owed.is_some() || open.is_some() || changing.is_some() {
             self.broken(|| {
                 format!("I3: order {} is {:?}, trades {:?}, refunds {:?}", order.id, order.phase, open, owed)
             });
@@ -141,6 +150,10 @@ impl World {
             for (sum, value) in sums.iter_mut().zip(values) {
                 *sum = *sum + value;
             }
+        }
+        let fees: Money = order.into_iter().flat_map(|order| &order.tickets).map(|ticket| ticket.fee).sum();
+        if -sums[2] != fees {
+            self.broken(|| format!("I2: the ledger of order {name} says {sums:?}, its fees are {fees}"));
         }
         if sums[0] != kept || sums.iter().copied().sum::<Money>() != Money::ZERO || sums[3] != Money::ZERO {
             self.broken(|| format!("I2: the ledger of order {name} says {sums:?}, the provider keeps {kept}"));

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use domain::{HoldId, Money, Run};
 use inventory::{Answer, Command, Refusal};
-use order_saga::order::{Order, Seats, TradeState};
+use order_saga::order::{Order, RefundCause, Seats, Swap, TicketState, TradeState};
 use order_saga::state::{Effect, Event, TradeNews};
 
 use super::Failed;
+use super::change::price;
 use crate::saga::World;
 use crate::saga::executor::Role;
 use crate::saga::faults::Step;
@@ -30,21 +31,9 @@ pub(super) async fn perform(world: &Rc<World>, order: &Order, effect: &Effect) -
         }
         Effect::Confirm { leg } => confirm(world, order, *leg).await,
         Effect::Release { leg } => release(world, order, *leg).await,
-        Effect::HoldAgain { leg } => {
-            let at = &order.legs[usize::from(*leg)];
-            let documents: Vec<[u8; 16]> = order.passengers.iter().map(|passenger| passenger.document).collect();
-            let hold = at.next_hold();
-            let answer = at_shard(world, Step::HoldAgain, at.run, hold_request(hold, &documents)).await?;
-            Some(match answer {
-                Ok(_) => Event::HeldAgain { leg: *leg, hold, places: Vec::new() },
-                Err(_) => Event::HoldAgainRefused { leg: *leg },
-            })
-        }
+        Effect::HoldAgain { leg } => hold_again(world, order, *leg).await,
         Effect::ReturnSeats { leg, passengers } => {
-            let (run, hold) = hold_of(order, *leg);
-            let command = Command::Refund { hold, passengers: passengers.iter().copied().collect() };
-            let answer = at_shard(world, Step::ReturnSeats, run, command).await;
-            let granted = answer.is_some() || !world.rules.return_needs_answer;
+            let granted = return_seats(world, order, *leg, passengers).await || !world.rules.return_needs_answer;
             granted.then(|| Event::SeatsReturned { leg: *leg, passengers: passengers.clone() })
         }
         Effect::CreateTrade { attempt } => create_trade(world, order, *attempt).await,
@@ -106,14 +95,69 @@ async fn release(world: &Rc<World>, order: &Order, leg: u8) -> Option<Event> {
     }
 }
 
+/// Asks for the seats of a leg anew, or for the first time where they are those of a change.
+async fn hold_again(world: &Rc<World>, order: &Order, leg: u8) -> Option<Event> {
+    let at = &order.legs[usize::from(leg)];
+    let hold = at.next_hold();
+    let change = order.change().filter(|change| change.leg == leg);
+    let old = change.map(|change| &order.tickets[usize::from(change.swaps[0].old)]);
+    let beside = old.is_some_and(|old| order.legs[usize::from(old.leg)].run == at.run);
+    let document = |rider: &u8| {
+        let mut document = order.passengers[usize::from(*rider)].document;
+        // Beside the passenger's present place on the run only a token of its own is let in.
+        document[0] = change.filter(|_| beside).map_or(0, |change| change.number + 1);
+        document
+    };
+    let documents: Vec<[u8; 16]> = at.riders.iter().map(document).collect();
+    let Some(change) = change else {
+        let answer = at_shard(world, Step::HoldAgain, at.run, hold_request(hold, &documents)).await?;
+        return Some(match answer {
+            Ok(_) => Event::HeldAgain { leg, hold, places: Vec::new() },
+            Err(_) => Event::HoldAgainRefused { leg },
+        });
+    };
+    if !world.rules.change_holds_first {
+        let passengers: Vec<u8> = at.riders.clone();
+        return_seats(world, order, old.expect("a change is of tickets").leg, &passengers).await;
+    }
+    let answer = at_shard(world, Step::HoldForChange, at.run, hold_request(hold, &documents)).await?;
+    Some(match answer {
+        Ok(_) => {
+            let of_swap = |swap: &Swap| {
+                let old = &order.tickets[usize::from(swap.old)];
+                price(old.fare, order.tickets[usize::from(swap.new)].fare, change.at)
+            };
+            let prices = change.swaps.iter().map(of_swap).collect();
+            Event::HeldForChange { hold, places: Vec::new(), prices }
+        }
+        Err(_) => Event::ChangeRefused { reason: "SOLD_OUT".to_owned() },
+    })
+}
+
+/// Frees the seats of passengers; true once that is answered.
+async fn return_seats(world: &Rc<World>, order: &Order, leg: u8, passengers: &[u8]) -> bool {
+    let at = &order.legs[usize::from(leg)];
+    let riders = passengers.iter().filter_map(|passenger| at.rider(*passenger)).collect();
+    let command = Command::Refund { hold: at.hold, passengers: riders };
+    at_shard(world, Step::ReturnSeats, at.run, command).await.is_some()
+}
+
 async fn create_trade(world: &Rc<World>, order: &Order, attempt: u32) -> Option<Event> {
-    let asked = TradeAsked {
+    let trade = &order.trades[attempt as usize];
+    let of_change = trade.change.map(|number| &order.changes[usize::from(number)]);
+    let mut asked = TradeAsked {
         order: order.id,
         attempt,
-        amount: order.trades[attempt as usize].amount,
-        token: order.trades[attempt as usize].token.clone(),
-        expires_at: order.pay_by.unwrap_or_default(),
+        amount: trade.amount,
+        token: trade.token.clone(),
+        expires_at: of_change.map_or(order.pay_by, |change| change.pay_by).unwrap_or_default(),
+        supplement: of_change.is_some(),
     };
+    if of_change.is_some() && !world.rules.difference_id_kept {
+        let mut orders = world.orders.borrow_mut();
+        asked.attempt += 100 * orders.differences_asked;
+        orders.differences_asked += 1;
+    }
     let ask = move |world: Rc<World>| {
         let asked = asked.clone();
         async move { payments::create_trade(&world, asked).await }
@@ -135,6 +179,11 @@ async fn create_refund(world: &Rc<World>, order: &Order, id: &str) -> Option<Eve
         state: trade::RefundState::Pending,
         checks: 0,
     };
+    let of_change = matches!(refund.cause, RefundCause::Ticket(ticket)
+        if order.tickets[usize::from(ticket)].state == TicketState::Changed);
+    if of_change && !world.rules.change_fee_posted {
+        asked.fee = Money::ZERO;
+    }
     if !world.rules.refund_id_kept {
         let mut orders = world.orders.borrow_mut();
         orders.refunds_asked += 1;
