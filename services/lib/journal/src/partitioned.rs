@@ -122,7 +122,7 @@ impl Journal for PartitionedJournal {
         let earliest = beats.iter().map(|beat| beat.time.millis()).min().unwrap_or(0);
         let found: HashSet<SlotId> = beats.into_iter().flat_map(|beat| beat.lost).collect();
         let lost = slots.iter().map(|held| held.slot).filter(|slot| found.contains(slot)).collect();
-        Ok(Heartbeat { time: self.clock.observe(earliest), lost })
+        Ok(Heartbeat { time: self.clock.hold(earliest), lost })
     }
 
     async fn heads(&self, slots: &[SlotId]) -> Result<Vec<Head>, JournalError> {

@@ -4,7 +4,7 @@
 mod lender;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::{Run, SlotId, Time};
@@ -230,6 +230,7 @@ async fn append(
     let mut sent: Vec<(&SlotAppend, &Head)> = appends.iter().zip(advanced).collect();
     sent.sort_unstable_by_key(|(append, _)| append.slot);
     let appends = || sent.iter().map(|(append, _)| *append);
+    let asked_at = Instant::now();
     let rows: Vec<(i32, i64)> = sqlx::query_as(include_str!("queries/postgres/append.sql"))
         .bind(slot_columns(appends().map(|append| append.slot)))
         .bind(appends().map(|append| number_column(append.expected.version)).collect::<Vec<_>>())
@@ -243,7 +244,7 @@ async fn append(
         .await?;
     let mut found = HashMap::with_capacity(sent.len());
     for (slot, time_ms) in rows {
-        found.insert(rows::slot(slot)?, Appended::Committed(clock.observe(time_ms)));
+        found.insert(rows::slot(slot)?, Appended::Committed(clock.observe(time_ms, asked_at)));
     }
     let refused: Vec<SlotId> = appends().map(|append| append.slot).filter(|slot| !found.contains_key(slot)).collect();
     if !refused.is_empty() {
@@ -261,6 +262,7 @@ async fn claim(
     nonce: u128,
 ) -> Result<HashMap<SlotId, Claimed>, JournalError> {
     type Row = (i32, i64, i64, Vec<u8>, Vec<u8>, Option<String>, i64);
+    let asked_at = Instant::now();
     let rows: Vec<Row> = sqlx::query_as(include_str!("queries/postgres/claim.sql"))
         .bind(slot_columns(slots.iter().copied()))
         .bind(owner)
@@ -269,7 +271,7 @@ async fn claim(
         .await?;
     let read = |(slot, version, epoch, tail, chain, previous_owner, time_ms): Row| {
         let (slot, head) = (rows::slot(slot)?, rows::head(version, epoch, &tail, &chain)?);
-        Ok((slot, Claimed { slot, head, previous_owner, time: clock.observe(time_ms) }))
+        Ok((slot, Claimed { slot, head, previous_owner, time: clock.observe(time_ms, asked_at) }))
     };
     rows.into_iter().map(read).collect()
 }
@@ -282,6 +284,7 @@ async fn claim_free(
     nonce: u128,
 ) -> Result<HashMap<SlotId, FreeClaim>, JournalError> {
     type Row = (i32, Option<i64>, Option<i64>, Vec<u8>, Vec<u8>, Option<String>, i64);
+    let asked_at = Instant::now();
     let rows: Vec<Row> = sqlx::query_as(include_str!("queries/postgres/claim_free.sql"))
         .bind(slot_columns(slots.iter().copied()))
         .bind(owner)
@@ -293,7 +296,7 @@ async fn claim_free(
         let claim = match version.zip(epoch) {
             Some((version, epoch)) => {
                 let head = rows::head(version, epoch, &tail, &chain)?;
-                FreeClaim::Claimed(Claimed { slot, head, previous_owner, time: clock.observe(time_ms) })
+                FreeClaim::Claimed(Claimed { slot, head, previous_owner, time: clock.observe(time_ms, asked_at) })
             }
             None => FreeClaim::Held { owner: previous_owner.unwrap_or_default() },
         };
@@ -316,13 +319,14 @@ async fn heartbeat(
     clock: &ServerClock,
     slots: &[SlotEpoch],
 ) -> Result<Heartbeat, JournalError> {
+    let asked_at = Instant::now();
     let (time_ms, lost): (i64, Vec<i32>) = sqlx::query_as(include_str!("queries/postgres/heartbeat.sql"))
         .bind(slot_columns(slots.iter().map(|held| held.slot)))
         .bind(slots.iter().map(|held| number_column(held.epoch)).collect::<Vec<_>>())
         .fetch_one(connection)
         .await?;
     let lost = lost.into_iter().map(rows::slot).collect::<Result<_, _>>()?;
-    Ok(Heartbeat { time: clock.observe(time_ms), lost })
+    Ok(Heartbeat { time: clock.observe(time_ms, asked_at), lost })
 }
 
 async fn heads(connection: &mut PgConnection, slots: &[SlotId]) -> Result<HashMap<SlotId, Head>, JournalError> {

@@ -1,17 +1,21 @@
 //! The database's time, kept from going back.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use domain::Time;
 use parking_lot::Mutex;
 
-/// How far answers that overtake each other may lie apart, in ms, before an earlier time counts as a step back.
-const DISORDER_MS_MAX: i64 = 1_000;
+/// How much earlier than an answer before it an answer's time may be, in ms, beyond what their having overtaken each other
+/// explains: servers' clocks are adjusted in small steps.
+const ADJUSTED_MS_MAX: i64 = 100;
 
 /// How far a wall clock may drift from the machine's steady clock between two readings, in ms, before it counts as a step.
 const DRIFT_MS_MAX: i64 = 1_000;
 
 /// A server's clock as one process sees it: never goes back.
+///
+/// Answers may overtake each other: a slow one tells an earlier time than the one that was heard before it. That is no
+/// step back of the server's clock unless it is earlier by more than the two can have overlapped.
 #[derive(Debug, Default)]
 pub(crate) struct ServerClock {
     last: Mutex<LastSeen>,
@@ -20,23 +24,44 @@ pub(crate) struct ServerClock {
 #[derive(Debug, Default)]
 struct LastSeen {
     time_ms: i64,
+    /// When the latest time was heard; none before the first.
+    heard_at: Option<Instant>,
     behind: bool,
 }
 
 impl ServerClock {
-    /// The time to use for what the server said.
-    pub(crate) fn observe(&self, said_ms: i64) -> Time {
+    /// The time to use for what the server said now, in answer to what it was asked at `asked_at`.
+    pub(crate) fn observe(&self, said_ms: i64, asked_at: Instant) -> Time {
         let mut last = self.last.lock();
-        let behind = said_ms < last.time_ms - DISORDER_MS_MAX;
-        if behind && !last.behind {
-            tracing::error!(
-                back_ms = last.time_ms - said_ms,
-                "the database's clock stepped back: holding the last time"
-            );
+        let back_ms = last.take(said_ms, asked_at, Instant::now());
+        if let Some(back_ms) = back_ms.filter(|_| !last.behind) {
+            tracing::error!(back_ms, "the database's clock stepped back: holding the last time");
         }
-        last.behind = behind;
-        last.time_ms = last.time_ms.max(said_ms);
+        last.behind = back_ms.is_some();
         Time::from_millis(last.time_ms)
+    }
+
+    /// The time to use for what several servers said, of which only the earliest counts. Which servers are asked differs
+    /// from time to time, so that an earlier time than before tells nothing of the clock of any.
+    pub(crate) fn hold(&self, earliest_ms: i64) -> Time {
+        let mut last = self.last.lock();
+        last.time_ms = last.time_ms.max(earliest_ms);
+        Time::from_millis(last.time_ms)
+    }
+}
+
+impl LastSeen {
+    /// Takes a time in; how far the server's clock stepped back, if it did.
+    fn take(&mut self, said_ms: i64, asked_at: Instant, now: Instant) -> Option<i64> {
+        if said_ms >= self.time_ms {
+            (self.time_ms, self.heard_at) = (said_ms, Some(now));
+            return None;
+        }
+        // The latest time was read before it was heard, this one after it was asked for.
+        let overlap = self.heard_at.map_or(Duration::ZERO, |heard_at| heard_at.saturating_duration_since(asked_at));
+        let overlap_ms = i64::try_from(overlap.as_millis()).unwrap_or(i64::MAX);
+        let back_ms = self.time_ms - said_ms;
+        (back_ms > overlap_ms.saturating_add(ADJUSTED_MS_MAX)).then_some(back_ms)
     }
 }
 
@@ -102,15 +127,38 @@ impl Anchor {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn a_server_that_steps_back_is_held_until_it_catches_up() {
         let clock = ServerClock::default();
-        let seen = [10_000, 6_000, 9_999, 10_001].map(|said| clock.observe(said).millis());
+        let seen = [10_000, 6_000, 9_999, 10_001].map(|said| clock.observe(said, Instant::now()).millis());
         assert_eq!(seen, [10_000, 10_000, 10_000, 10_001]);
+    }
+
+    #[test]
+    fn a_slow_answer_that_was_overtaken_is_no_step_back() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut seen = LastSeen::default();
+        assert_eq!(seen.take(10_000, at(0), at(5)), None);
+        // Asked at 100 and heard at 8,000; meanwhile another one was asked and heard.
+        assert_eq!(seen.take(17_990, at(7_990), at(7_995)), None);
+        assert_eq!(seen.take(10_100, at(100), at(8_000)), None, "it was read before the other one was asked for");
+        assert_eq!(seen.time_ms, 17_990, "and does not turn time back");
+        // Asked for after the last one was heard: nothing was overtaken.
+        assert_eq!(seen.take(17_950, at(8_010), at(8_020)), None, "a clock is adjusted by a little");
+        assert_eq!(seen.take(16_990, at(8_030), at(8_040)), Some(1_000), "a second back is a step");
+        // Overtaken by 500 ms at most, and 3,000 ms earlier.
+        assert_eq!(seen.take(20_000, at(10_000), at(10_500)), None);
+        assert_eq!(seen.take(17_000, at(10_000), at(10_600)), Some(3_000));
+        assert_eq!(seen.take(19_500, at(10_000), at(10_700)), None);
+    }
+
+    #[test]
+    fn several_servers_are_held_to_the_latest_of_their_earliest_times() {
+        let clock = ServerClock::default();
+        assert_eq!([10_000, 2_000, 10_001].map(|earliest| clock.hold(earliest).millis()), [10_000, 10_000, 10_001]);
     }
 
     #[test]
