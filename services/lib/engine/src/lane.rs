@@ -28,6 +28,8 @@ use crate::{Changes, EngineError, EngineOptions, HandoverKind, ReplyQueue, RunCh
 const MESSAGES_AT_ONCE: usize = 1_024;
 /// How often an owner is told that time passes.
 const TICK: Duration = Duration::from_millis(25);
+/// The same while slots are being taken: their runs sell nothing meanwhile.
+const TAKING_TICK: Duration = Duration::from_millis(5);
 
 /// What a lane is told.
 pub(crate) enum Message {
@@ -212,6 +214,9 @@ impl Lane {
             if ticked {
                 self.owner.handle(now, Input::Tick);
                 next_tick = Instant::now() + TICK;
+            }
+            if !self.taking.is_empty() {
+                next_tick = next_tick.min(Instant::now() + TAKING_TICK);
             }
             self.owner.flush(now);
             self.perform();

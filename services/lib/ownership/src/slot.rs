@@ -45,6 +45,8 @@ pub(crate) struct Slot<A: Aggregate, R> {
     unproved: Vec<Gated<A, R>>,
     proved_until: Uptime,
     claim_after: Uptime,
+    /// Since when it is meant to be this owner's.
+    wanted_since: Uptime,
     /// From then on the slot is taken from an owner that has not given it up.
     take_after: Uptime,
     /// Runs that are being brought up to date.
@@ -110,6 +112,7 @@ impl<A: Aggregate, R> Slot<A, R> {
             unproved: Vec::new(),
             proved_until: Uptime::default(),
             claim_after: Uptime::default(),
+            wanted_since: Uptime::default(),
             take_after: Uptime::default(),
             warm: None,
             journal_silent: false,

@@ -5,8 +5,11 @@ use crate::shared::Shared;
 use crate::warm::WarmSlot;
 use crate::{Action, Aggregate, Claimed, Epoch, Failure, LaterBatch, Limits, Now, Protocol, Ticket, Uptime};
 
-/// A slot that another owner has is asked for again after so long.
-const RELEASE_POLL_MS: u64 = 20;
+/// A slot that another owner has is asked for again after so long, and later after a quarter of the time it has been waited
+/// for: a hand-over takes milliseconds, and whoever waits for longer need not ask as often.
+const RELEASE_POLL_MIN_MS: u64 = 5;
+/// But after so long at the latest.
+const RELEASE_POLL_MAX_MS: u64 = 25;
 
 impl<A: Aggregate, R> Slot<A, R> {
     /// Whether a claim is due.
@@ -23,6 +26,7 @@ impl<A: Aggregate, R> Slot<A, R> {
     pub fn assign(&mut self, now: Now, limits: &Limits) {
         self.draining = false;
         if self.stage == Stage::Unowned {
+            self.wanted_since = now.uptime;
             self.take_after = next_take(now, limits);
         }
     }
@@ -79,7 +83,8 @@ impl<A: Aggregate, R> Slot<A, R> {
             return;
         }
         self.stage = Stage::Unowned;
-        self.claim_after = now.uptime.plus_millis(RELEASE_POLL_MS);
+        let waited = now.uptime.millis_since(self.wanted_since);
+        self.claim_after = now.uptime.plus_millis((waited / 4).clamp(RELEASE_POLL_MIN_MS, RELEASE_POLL_MAX_MS));
         if by_one_gone {
             self.claim_after = now.uptime;
             self.take_after = now.uptime;
