@@ -58,6 +58,9 @@ async fn serve(stream: TcpStream, stack: Stack, limits: Limits) {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.connection_calls_max)
+        // A busy server accepts calls late, and finds many whose callers have given up. The library breaks the connection at
+        // 20 of them, and with it the calls of everybody who shares it; as many as may be in flight are no attack.
+        .max_pending_accept_reset_streams(limits.connection_calls_max as usize)
         // Above our own limit, so that the caller gets a status rather than a broken connection.
         .max_header_list_size(limits.metadata_bytes_max.saturating_mul(8))
         .keep_alive_interval(Duration::from_millis(limits.keepalive_interval_ms.into()))

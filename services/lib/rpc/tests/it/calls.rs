@@ -134,3 +134,28 @@ fn an_address_that_is_none_is_refused() {
         assert!(rpc::Link::network(wrong, &rpc::LinkOptions::default()).is_err(), "{wrong}");
     }
 }
+
+/// A server that is busy accepts calls late. Callers who have given up by then are no attack: whoever shares their
+/// connection, as everybody behind one gateway does, is still answered.
+#[test]
+fn callers_who_give_up_together_do_not_break_the_connection_of_others() {
+    const HASTY: usize = 200;
+    let runtime =
+        |threads| tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
+    let (servers, clients) = (runtime(1), runtime(1));
+    let role = servers.block_on(async { tokio::spawn(role(Limits::default())).await.unwrap() });
+    clients.block_on(async {
+        let link = role.network();
+        ask(link.clone(), "connect").await.unwrap();
+        let (busy, is_busy) = tokio::sync::oneshot::channel();
+        servers.spawn(async {
+            busy.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(500));
+        });
+        is_busy.await.unwrap();
+        let patient = tokio::spawn(ask(link.clone(), "patient"));
+        let hasty = futures::future::join_all((0..HASTY).map(|_| ask(link.clone(), "hasty")));
+        assert!(tokio::time::timeout(Duration::from_millis(100), hasty).await.is_err(), "the server is busy");
+        assert_eq!(patient.await.unwrap().unwrap(), ["patient"]);
+    });
+}
