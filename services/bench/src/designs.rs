@@ -19,6 +19,7 @@ use crate::plan::Restart;
 use crate::stage::Stage;
 use crate::{BenchError, Seats, cpu};
 
+pub(crate) use echo::Echo;
 pub(crate) use fleet::Hop;
 
 /// A design.
@@ -134,7 +135,7 @@ impl Backs {
         for address in [&engines.redis, &engines.redis_fsync].into_iter().flatten() {
             servers.push(seat_bitmap::create(address).await?);
         }
-        let echo = serve_bare(Arc::new(echo::Echo)).await?;
+        let echo = serve_bare(Arc::new(Echo)).await?;
         Ok(Self {
             postgres_fleet,
             sqlite_fleet,

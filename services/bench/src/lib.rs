@@ -12,6 +12,7 @@ mod databases;
 mod designs;
 mod edge;
 mod front;
+pub mod hop;
 mod ledger;
 mod load;
 mod observed_journal;

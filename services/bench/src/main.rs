@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bench::hop::{self, HopBench};
 use bench::purchases::{self, PurchaseOptions};
 use bench::shards::{self, ShardRole, ShardsBench};
 use bench::{Design, Engines, Findings, Options, Workload};
@@ -29,6 +30,8 @@ enum Command {
     /// Holds over 1,000 trains with one and with more shard processes on one Postgres: what each kind of process spends.
     #[command(after_help = SHARDS_EXAMPLES)]
     Shards(ShardsArguments),
+    /// The same messages over one stream and as a call each, with nothing behind them.
+    Hop(HopArguments),
     /// Is one shard of `shards`.
     #[command(hide = true)]
     BeShard(BeShard),
@@ -70,6 +73,22 @@ struct ShardsArguments {
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
     /// How often each is made; the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+}
+
+#[derive(Debug, clap::Args)]
+struct HopArguments {
+    /// Prints JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Clients at once.
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 1_024], value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    clients: Vec<u16>,
+    /// How long each measurement takes, in seconds.
+    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+    seconds: f64,
+    /// How often both take their turn; the median counts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,
 }
@@ -170,6 +189,7 @@ async fn run(command: Command) -> Result<String, bench::BenchError> {
         Command::Holds(arguments) => holds(arguments).await,
         Command::Purchases(arguments) => buy(arguments).await,
         Command::Shards(arguments) => more_shards(arguments).await,
+        Command::Hop(arguments) => second_hop(arguments).await,
         Command::BeShard(BeShard { journal, number, shards }) => {
             shards::be_shard(ShardRole { journal, number, shards }, |line| println!("{line}")).await?;
             Ok(String::new())
@@ -194,6 +214,18 @@ async fn more_shards(arguments: ShardsArguments) -> Result<String, bench::BenchE
     let found = shards::measure(&bench, |what| bar.set_message(what.to_owned())).await?;
     bar.finish_and_clear();
     Ok(if arguments.json { format!("{:#}", shards::to_json(&found)) } else { shards::print(&found) })
+}
+
+async fn second_hop(arguments: HopArguments) -> Result<String, bench::BenchError> {
+    let time = Duration::from_secs_f64(arguments.seconds);
+    let bench = HopBench {
+        clients: arguments.clients.into_iter().map(usize::from).collect(),
+        warm_up: time / 3,
+        time,
+        rounds: arguments.rounds.into(),
+    };
+    let found = hop::measure(&bench).await?;
+    Ok(if arguments.json { format!("{:#}", hop::to_json(&found)) } else { hop::print(&found) })
 }
 
 fn postgres() -> Result<String, bench::BenchError> {

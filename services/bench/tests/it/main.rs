@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bench::hop::{self, HopBench};
 use bench::{Design, Engines, Findings, Measured, Options, Workload};
 
 #[tokio::test]
@@ -48,4 +49,16 @@ async fn the_journal_is_compared_with_the_bare_insert() {
     assert_eq!((appending.len(), loading.len()), (9, 3));
     assert!(appending.iter().all(|one| one.events_per_second > 0.0 && one.bare_per_second > 0.0));
     assert!(loading.iter().all(|one| one.millis > 0.0));
+}
+
+#[tokio::test]
+async fn a_stream_and_calls_carry_the_same_messages() {
+    let time = Duration::from_millis(100);
+    let bench = HopBench { clients: vec![8], warm_up: time / 5, time, rounds: 1 };
+    let found = hop::measure(&bench).await.unwrap();
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    assert!(one.unary.operations > 0 && one.streamed.operations > 0);
+    assert_eq!((one.unary.failed, one.streamed.failed), (0, 0));
+    assert!(hop::print(&found).contains("a call each"));
+    assert_eq!(hop::to_json(&found)["hop"][0]["clients"], 8);
 }
