@@ -1,4 +1,4 @@
-//! Processes that die at the steps of the saga, under purchases and refunds, on Postgres: afterwards no order is stuck and
+//! Processes that die at the steps of the saga, under purchases, changes and refunds, on Postgres: afterwards no order is stuck and
 //! no fen is unexplained.
 //!
 //! `scripts/faults saga` runs this alone and shows its table.
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::support::client::Caller;
 use crate::support::skipped;
-use buyers::Buyers;
+use buyers::{Buyers, Done};
 use fleet::Fleet;
 
 /// How long the load may take to bring a process to its point.
@@ -43,14 +43,16 @@ async fn whatever_dies_at_a_step_of_the_saga_nothing_is_stuck_and_no_fen_is_unex
         }
     }
     fleet.heal();
-    let (placed, ended) = buyers.stop().await;
+    let Done { placed, changed, ended } = buyers.stop().await;
     let calm_since = Instant::now();
     let stuck = until_calm(&fleet).await;
-    eprintln!("{placed} orders, {ended} answered to the end, calm after {:.1} s", calm_since.elapsed().as_secs_f64());
+    let calm_after_s = calm_since.elapsed().as_secs_f64();
+    eprintln!("{placed} orders, {changed} changes, {ended} answered to the end, calm after {calm_after_s:.1} s");
     assert_eq!(stuck, Vec::<String>::new(), "stuck after {CALM_TIMEOUT:?} of calm");
     assert_eq!(missed, Vec::<&str>::new(), "the load did not come to these points");
     let report = fleet.audit();
     assert_eq!(report["violations"], Value::Array(Vec::new()), "{report}");
+    assert!(changed > 0, "no change came to other tickets");
     assert!(report["counts"]["orders"].as_u64().unwrap() > Point::ALL.len() as u64, "{report}");
 }
 

@@ -1,16 +1,17 @@
-//! Clients that buy, change their mind and give tickets back without end, and repeat whatever was not answered.
+//! Clients that buy, change their mind, change tickets and give them back without end, and repeat whatever was not answered.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use proto::common::v1::SeatClass;
 use proto::gateway::v1 as gateway;
-use proto::order::v1::{Order, OrderState};
+use proto::order::v1::{Order, OrderState, TicketChangeState, TicketState};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use crate::support::client::{Caller, order_for};
+use crate::support::client::{Caller, new_id, order_for};
 
 const BUYERS: u32 = 6;
 /// A client repeats one request so often: faults come one after the other, each over in seconds.
@@ -30,7 +31,18 @@ pub struct Buyers {
 struct Seen {
     stop: AtomicBool,
     placed: AtomicU32,
+    changed: AtomicU32,
     ended: AtomicU32,
+}
+
+/// What came of the load.
+pub struct Done {
+    /// Orders that were placed.
+    pub placed: u32,
+    /// Changes that were answered with other tickets.
+    pub changed: u32,
+    /// Orders that were answered to their end.
+    pub ended: u32,
 }
 
 impl Buyers {
@@ -43,13 +55,15 @@ impl Buyers {
         Self { tasks, seen }
     }
 
-    /// Lets everyone finish what is begun; how many orders were placed, and how many answered to their end.
-    pub async fn stop(mut self) -> (u32, u32) {
+    /// Lets everyone finish what is begun.
+    pub async fn stop(mut self) -> Done {
         self.seen.stop.store(true, Ordering::Relaxed);
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
         }
-        (self.seen.placed.load(Ordering::Relaxed), self.seen.ended.load(Ordering::Relaxed))
+        let [placed, changed, ended] =
+            [&self.seen.placed, &self.seen.changed, &self.seen.ended].map(|count| count.load(Ordering::Relaxed));
+        Done { placed, changed, ended }
     }
 }
 
@@ -64,7 +78,10 @@ async fn buy_on(caller: Caller, buyer: u32, seen: Arc<Seen>) {
 
 async fn buy(caller: &Caller, buyer: u32, number: u32, seen: &Seen) {
     let passengers = [buyer * 100_000 + 2 * number, buyer * 100_000 + 2 * number + 1];
-    let request = order_for("G71", "北京西", "武汉", &passengers);
+    let mut request = order_for("G71", "北京西", "武汉", &passengers);
+    if number % 6 == 1 {
+        request.legs[0].seat_class = SeatClass::First as i32;
+    }
     let id = request.order_id.clone();
     if answered(seen, || place(caller, request.clone())).await.is_none() {
         return;
@@ -92,11 +109,48 @@ async fn buy(caller: &Caller, buyer: u32, number: u32, seen: &Seen) {
         answered(seen, || cancel(caller, &id)).await;
         return;
     }
+    if change(caller, &id, number, seen).await.is_none() {
+        return;
+    }
     let Ok(order) = tokio::time::timeout(TICKETS_TIMEOUT, tickets(caller, &id)).await else { return };
-    for ticket in order.tickets.iter().take(number as usize % 2 + 1) {
+    let good = order.tickets.iter().filter(|ticket| ticket.state == TicketState::Issued as i32);
+    for ticket in good.take(number as usize % 2 + 1) {
         answered(seen, || give_back(caller, &id, &ticket.ticket_id)).await;
     }
     seen.ended.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Changes the first ticket, to a dearer class or a cheaper one, and pays what is owed at once, later or never. `None` when
+/// the order has no tickets in time.
+async fn change(caller: &Caller, id: &str, number: u32, seen: &Seen) -> Option<()> {
+    let order = tokio::time::timeout(TICKETS_TIMEOUT, tickets(caller, id)).await.ok()?;
+    let class = if number % 6 == 1 { SeatClass::Second } else { SeatClass::First };
+    let mut legs = order_for("G71", "北京西", "武汉", &[]).legs;
+    legs[0].seat_class = class as i32;
+    let token = ["sandbox-ok", "", "sandbox-slow"][number as usize / 6 % 3];
+    let request = gateway::ChangeTicketRequest {
+        change_id: new_id(),
+        order_id: id.to_owned(),
+        ticket_ids: vec![order.tickets.first()?.ticket_id.clone()],
+        leg: legs.pop(),
+        payment_token: token.to_owned(),
+        ..Default::default()
+    };
+    let mut told = answered(seen, || ask_for_change(caller, request.clone())).await;
+    let is_unpaid = |told: &Option<TicketChangeState>| *told == Some(TicketChangeState::Unpaid);
+    if is_unpaid(&told) && token.is_empty() {
+        answered(seen, || pay(caller, id, "sandbox-ok")).await;
+    } else if is_unpaid(&told) && token == "sandbox-slow" {
+        answered(seen, || cancel(caller, id)).await;
+    }
+    // It goes on by itself, to other tickets or back to the old ones.
+    if tokio::time::timeout(TICKETS_TIMEOUT, tickets(caller, id)).await.is_ok() {
+        told = answered(seen, || ask_for_change(caller, request.clone())).await;
+    }
+    if told == Some(TicketChangeState::Done) {
+        seen.changed.fetch_add(1, Ordering::Relaxed);
+    }
+    Some(())
 }
 
 /// Repeats a request until it is answered: with `None` when it is refused, or when nobody answers for long.
@@ -127,6 +181,11 @@ async fn pay(caller: &Caller, id: &str, token: &str) -> Result<(), Status> {
 
 async fn cancel(caller: &Caller, id: &str) -> Result<(), Status> {
     caller.gateway().cancel_order(gateway::CancelOrderRequest { order_id: id.to_owned() }).await.map(drop)
+}
+
+async fn ask_for_change(caller: &Caller, request: gateway::ChangeTicketRequest) -> Result<TicketChangeState, Status> {
+    let answer = caller.gateway().change_ticket(request).await?.into_inner();
+    Ok(answer.change.unwrap_or_default().state())
 }
 
 async fn give_back(caller: &Caller, id: &str, ticket: &str) -> Result<(), Status> {

@@ -1,6 +1,7 @@
 //! The exchange of tickets for others: what is asked for, what it would cost, and how it is begun.
 
 use domain::{AccountId, ChangeId, HoldId, Interval, Money, OrderId, PassengerKind, Run, SeatClass, Time};
+use failpoints::Point;
 
 use super::App;
 use super::open::{TrainOf, berth_of};
@@ -77,7 +78,10 @@ impl App {
                 if let Some(agreed) = agreed.filter(|agreed| due > *agreed) {
                     return Err(Error::PriceChanged { quoted: agreed, total: due });
                 }
-                self.apply(order, Event::Change(Box::new(new))).await?
+                failpoints::at(Point::OrderBeforeChangeRecorded).await?;
+                let order = self.apply(order, Event::Change(Box::new(new))).await?;
+                failpoints::at(Point::OrderAfterChangeRecorded).await?;
+                order
             }
         };
         // Looked at last: another request of this id may have been recorded meanwhile.

@@ -6,7 +6,7 @@ use failpoints::Point;
 use super::App;
 use crate::error::Error;
 use crate::metrics;
-use crate::order::{EndReason, Order, Phase};
+use crate::order::{EndReason, Order, Phase, TicketState};
 use crate::rules::days::railway_day;
 use crate::state::{Effect, Event, awaited, concerns, next_deadline, pending, step};
 use crate::store::{AddedTickets, Cancellation, Change, StoreError};
@@ -80,7 +80,7 @@ impl App {
 
     /// Performs one effect and applies what came of it. `None` when nothing came of it yet.
     pub(super) async fn attempt(&self, order: &Order, effect: &Effect) -> Result<Option<Order>, Error> {
-        let (before, after) = points_around(effect);
+        let (before, after) = points_around(order, effect);
         failpoints::at(before).await?;
         let performed = self.perform(order, effect).await;
         failpoints::at(after).await?;
@@ -133,7 +133,33 @@ impl App {
 }
 
 /// Where a process can be told to die before and after an effect.
-const fn points_around(effect: &Effect) -> (Point, Point) {
+fn points_around(order: &Order, effect: &Effect) -> (Point, Point) {
+    of_change(order, effect).unwrap_or_else(|| of_order(effect))
+}
+
+/// The same for the effects of a change.
+fn of_change(order: &Order, effect: &Effect) -> Option<(Point, Point)> {
+    let leg_of_change = order.change().map(|change| change.leg);
+    let difference = |attempt: u32| order.trades.get(attempt as usize).is_some_and(|trade| trade.change.is_some());
+    let exchanged = |leg: u8| order.tickets_of(leg).any(|ticket| ticket.state == TicketState::Changed);
+    Some(match effect {
+        Effect::HoldAgain { leg } if Some(*leg) == leg_of_change => {
+            (Point::OrderBeforeHoldForChange, Point::OrderAfterHoldForChange)
+        }
+        Effect::CreateTrade { attempt } if difference(*attempt) => {
+            (Point::OrderBeforeCreateDifference, Point::OrderAfterCreateDifference)
+        }
+        Effect::Confirm { leg } if Some(*leg) == leg_of_change => {
+            (Point::OrderBeforeConfirmChange, Point::OrderAfterConfirmChange)
+        }
+        Effect::ReturnSeats { leg, .. } if exchanged(*leg) => {
+            (Point::OrderBeforeReturnChanged, Point::OrderAfterReturnChanged)
+        }
+        _ => return None,
+    })
+}
+
+const fn of_order(effect: &Effect) -> (Point, Point) {
     match effect {
         Effect::OpenHold { .. } => (Point::OrderBeforeOpenHold, Point::OrderAfterOpenHold),
         Effect::Confirm { .. } => (Point::OrderBeforeConfirm, Point::OrderAfterConfirm),
