@@ -269,6 +269,55 @@ fn holds_lapse_when_time_is_recorded_and_not_before() {
 }
 
 #[test]
+fn a_hold_that_is_never_opened_goes_back_at_its_second() {
+    let open_by = OPENS.plus_millis(10 * SECOND);
+    let held = || {
+        let mut train = Train::on_sale(plan(3, &[1]));
+        train.hold(request(1, 0, 2, 1)).unwrap();
+        train
+    };
+    for before_ms in [SECOND, 1] {
+        let mut train = held();
+        advance(&mut train, open_by.plus_millis(-before_ms));
+        assert_eq!(train.free(0, 2), 0, "{before_ms} ms before");
+        train.run(&Command::OpenHold { hold: hold_id(1) }).unwrap();
+    }
+    for after_ms in [0, SECOND] {
+        let mut train = held();
+        advance(&mut train, open_by.plus_millis(after_ms));
+        assert_eq!(train.free(0, 2), 1, "{after_ms} ms after");
+        let late = train.run(&Command::OpenHold { hold: hold_id(1) }).unwrap_err();
+        assert_eq!(late, Refusal::HoldExpired(hold_id(1)));
+    }
+}
+
+#[test]
+fn the_hard_limit_frees_the_seats_at_its_second_whatever_payment_does() {
+    // Opened 4 s after it was held: 20 minutes count from there.
+    let hard_limit = OPENS.plus_millis(4 * SECOND + 20 * 60 * SECOND);
+    let opened = || {
+        let mut train = Train::on_sale(plan(3, &[1]));
+        train.hold(request(1, 0, 2, 1)).unwrap();
+        advance(&mut train, OPENS.plus_millis(4 * SECOND));
+        train.run(&Command::OpenHold { hold: hold_id(1) }).unwrap();
+        train
+    };
+    for before_ms in [5 * 60 * SECOND, SECOND, 1] {
+        let mut train = opened();
+        advance(&mut train, hard_limit.plus_millis(-before_ms));
+        assert_eq!(train.free(0, 2), 0, "{before_ms} ms before");
+        train.run(&Command::Confirm { hold: hold_id(1) }).unwrap();
+    }
+    for after_ms in [0, SECOND] {
+        let mut train = opened();
+        advance(&mut train, hard_limit.plus_millis(after_ms));
+        assert_eq!(train.free(0, 2), 1, "{after_ms} ms after");
+        let late = train.run(&Command::Confirm { hold: hold_id(1) }).unwrap_err();
+        assert_eq!(late, Refusal::HoldExpired(hold_id(1)));
+    }
+}
+
+#[test]
 fn an_id_means_one_payload() {
     let mut train = Train::on_sale(plan(3, &[4]));
     train.hold(request(1, 0, 1, 1)).unwrap();

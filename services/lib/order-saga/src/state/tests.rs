@@ -1,6 +1,7 @@
 //! The laws of the saga: whatever step is repeated, fails, or loses its answer, an order ends finished or leaves nothing.
 
 mod changes;
+mod deadlines;
 mod stories;
 
 use domain::{Channel, Interval, OrderId, PassengerKind, Run, SeatClass};
