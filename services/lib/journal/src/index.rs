@@ -51,13 +51,18 @@ pub(crate) fn write_runs(runs: &[Run]) -> String {
     let mut json = String::with_capacity(2 + runs.len() * 18);
     for run in runs {
         json.push(if json.is_empty() { '[' } else { ',' });
-        std::fmt::Write::write_fmt(&mut json, format_args!("\"{run}\"")).expect("a string takes any text");
+        json.push_str(&written(run));
     }
     if json.is_empty() {
         json.push('[');
     }
     json.push(']');
     json
+}
+
+/// A run as it stands in the list of a batch that concerns it, and nowhere else.
+pub(crate) fn written(run: &Run) -> String {
+    format!("\"{run}\"")
 }
 
 /// The runs that a batch names.

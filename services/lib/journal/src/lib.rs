@@ -41,7 +41,7 @@ pub use cluster::{ClusterConfig, PARTITIONS, create, open, partition};
 pub use error::JournalError;
 pub use types::{
     APPEND_SLOTS_MAX, AppendOutcome, BatchId, ChainHash, Checkpoint, Claimed, FeedBatch, FreeClaim, Head, Heartbeat,
-    PAYLOAD_BYTES_MAX, RunHistory, SlotAppend, SlotEpoch, Snapshot, SnapshotName,
+    PAYLOAD_BYTES_MAX, RunBatch, RunHistory, SlotAppend, SlotEpoch, Snapshot, SnapshotName,
 };
 
 use async_trait::async_trait;

@@ -13,7 +13,7 @@ use storage::OpenOptions;
 use tokio::time::timeout;
 
 use self::lender::{Lender, Lent};
-use crate::rows::{self, Appended, in_order, number_column, slot_column};
+use crate::rows::{self, Appended, in_order, number, number_column, slot_column};
 use crate::run_steps::postgres as run_steps;
 use crate::steps::postgres as steps;
 use crate::time::ServerClock;
@@ -128,6 +128,9 @@ impl Journal for PostgresJournal {
         let mut connection = self.lend().await?;
         let history = self
             .within(async {
+                if let Some(history) = load_run(&mut connection, run).await? {
+                    return Ok(history);
+                }
                 let mut transaction = begin_read(&mut connection).await?;
                 let history = run_steps::load_run(&mut transaction, run).await?;
                 transaction.commit().await?;
@@ -214,6 +217,46 @@ impl Journal for PostgresJournal {
     async fn close(&self) {
         self.lender.close().await;
     }
+}
+
+/// Everything needed to rebuild a run in one round trip; none where it takes a closer look, because the newest snapshot is
+/// damaged, or batches were purged and there is no snapshot.
+async fn load_run(connection: &mut PgConnection, run: &Run) -> Result<Option<RunHistory>, JournalError> {
+    /// The snapshot's columns, versions that concern the run, versions and payloads of batches, whether any were purged.
+    type Row = (
+        Option<i64>,
+        Option<i32>,
+        Option<Vec<u8>>,
+        Option<Vec<u8>>,
+        Option<Vec<u8>>,
+        Vec<i64>,
+        Vec<i64>,
+        Vec<Vec<u8>>,
+        bool,
+    );
+    let row: Row = sqlx::query_as(include_str!("queries/postgres/load_run.sql"))
+        .bind(slot_column(run.slot()))
+        .bind(run.to_string())
+        .bind(index::written(run))
+        .fetch_one(connection)
+        .await?;
+    let (version, format, state_hash, checksum, payload, concerned, versions, payloads, purged) = row;
+    let snapshot = match (version, format, state_hash, checksum, payload) {
+        (Some(version), Some(format), Some(state_hash), Some(checksum), Some(payload)) => {
+            let intact = rows::snapshot(run, (version, format, state_hash, checksum, payload));
+            if intact.is_none() {
+                return Ok(None);
+            }
+            intact
+        }
+        _ if purged => return Ok(None),
+        _ => None,
+    };
+    let mut concerned: Vec<u64> = concerned.into_iter().map(number).collect::<Result<_, _>>()?;
+    concerned.sort_unstable();
+    let mut found: Vec<(i64, Vec<u8>)> = versions.into_iter().zip(payloads).collect();
+    found.sort_unstable_by_key(|(version, _)| *version);
+    Ok(Some(RunHistory { snapshot, batches: rows::chosen(found, &concerned)? }))
 }
 
 fn slot_columns(slots: impl Iterator<Item = SlotId>) -> Vec<i32> {
@@ -343,5 +386,5 @@ async fn heads(connection: &mut PgConnection, slots: &[SlotId]) -> Result<HashMa
 
 async fn versions(connection: &mut PgConnection) -> Result<HashMap<SlotId, u64>, JournalError> {
     let rows: Vec<(i32, i64)> = sqlx::query_as("SELECT slot, version FROM slot_head").fetch_all(connection).await?;
-    rows.into_iter().map(|(slot, version)| Ok((rows::slot(slot)?, rows::number(version)?))).collect()
+    rows.into_iter().map(|(slot, version)| Ok((rows::slot(slot)?, number(version)?))).collect()
 }

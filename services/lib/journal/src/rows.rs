@@ -7,7 +7,9 @@ use bytes::Bytes;
 use domain::{Run, SlotId, Time};
 use sha2::{Digest, Sha256};
 
-use crate::{AppendOutcome, BatchId, ChainHash, FeedBatch, Head, JournalError, SlotAppend, Snapshot, SnapshotName};
+use crate::{
+    AppendOutcome, BatchId, ChainHash, FeedBatch, Head, JournalError, RunBatch, SlotAppend, Snapshot, SnapshotName,
+};
 
 /// version, batch id, previous id, epoch, time in ms, chain, payload.
 pub(crate) type BatchRow = (i64, Vec<u8>, Vec<u8>, i64, i64, Vec<u8>, Vec<u8>);
@@ -57,6 +59,21 @@ pub(crate) fn batch(slot: SlotId, row: BatchRow) -> Result<FeedBatch, JournalErr
         chain: chain_hash(&chain)?,
         payload: payload.into(),
     })
+}
+
+/// Those of some batches in order whose versions, also in order, are wanted.
+pub(crate) fn chosen(
+    found: impl IntoIterator<Item = (i64, Vec<u8>)>,
+    versions: &[u64],
+) -> Result<Vec<RunBatch>, JournalError> {
+    let mut batches = Vec::with_capacity(versions.len());
+    for (version, payload) in found {
+        let version = number(version)?;
+        if versions.binary_search(&version).is_ok() {
+            batches.push(RunBatch { version, payload: payload.into() });
+        }
+    }
+    Ok(batches)
 }
 
 /// The snapshot of a row, or `None` where its checksum is wrong.

@@ -8,9 +8,9 @@ macro_rules! run_steps {
 
             use domain::{Run, SlotId};
 
-            use crate::rows::{self, BatchRow, SnapshotRow, number, number_column, slot_column};
+            use crate::rows::{self, SnapshotRow, number, number_column, slot_column};
             use crate::steps::$engine as steps;
-            use crate::{FeedBatch, JournalError, RunHistory, index};
+            use crate::{JournalError, RunBatch, RunHistory, index};
 
             /// In a transaction that sees one state: a purge between its reads would hide batches.
             pub(crate) async fn load_run(connection: &mut $connection, run: &Run) -> Result<RunHistory, JournalError> {
@@ -101,13 +101,13 @@ macro_rules! run_steps {
                 connection: &mut $connection,
                 slot: SlotId,
                 versions: &[u64],
-            ) -> Result<Vec<FeedBatch>, JournalError> {
+            ) -> Result<Vec<RunBatch>, JournalError> {
                 let (Some(first), Some(last)) = (versions.first(), versions.last()) else { return Ok(Vec::new()) };
                 // A run in most batches of a stretch is read as one stretch: looking each up takes twice as long.
                 let dense = (last - first) / 2 < versions.len() as u64;
                 let query = if dense {
                     sqlx::query_as(
-                        "SELECT version, batch_id, previous_id, epoch, time_ms, chain, payload FROM slot_batch
+                        "SELECT version, payload FROM slot_batch
                          WHERE slot = $1 AND version >= $2 AND version <= $3 ORDER BY version",
                     )
                     .bind(slot_column(slot))
@@ -115,7 +115,7 @@ macro_rules! run_steps {
                     .bind(number_column(*last))
                 } else {
                     sqlx::query_as(concat!(
-                        "SELECT version, batch_id, previous_id, epoch, time_ms, chain, payload FROM slot_batch
+                        "SELECT version, payload FROM slot_batch
                          WHERE slot = $1 AND version IN (",
                         $listed_versions,
                         ") ORDER BY version"
@@ -123,14 +123,8 @@ macro_rules! run_steps {
                     .bind(slot_column(slot))
                     .bind(rows::json_array(versions))
                 };
-                let found: Vec<BatchRow> = query.fetch_all(connection).await?;
-                let mut batches = Vec::with_capacity(versions.len());
-                for row in found {
-                    if versions.binary_search(&number(row.0)?).is_ok() {
-                        batches.push(rows::batch(slot, row)?);
-                    }
-                }
-                Ok(batches)
+                let found: Vec<(i64, Vec<u8>)> = query.fetch_all(connection).await?;
+                rows::chosen(found, versions)
             }
 
             /// Whether batches of a run may be gone: its slot was purged behind a checkpoint that names it.

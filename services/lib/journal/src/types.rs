@@ -207,7 +207,16 @@ pub struct RunHistory {
     /// The newest intact snapshot.
     pub snapshot: Option<Snapshot>,
     /// The batches after it that concern the run, in order.
-    pub batches: Vec<FeedBatch>,
+    pub batches: Vec<RunBatch>,
+}
+
+/// A batch as a run is rebuilt from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunBatch {
+    /// Its version in the slot.
+    pub version: u64,
+    /// The encoded batch.
+    pub payload: Bytes,
 }
 
 /// A point of a slot from which states and the chain can be recomputed without anything earlier.

@@ -44,6 +44,9 @@ pub struct OpenOptions {
     pub idle_in_transaction_timeout_ms: u64,
     /// The name the connections carry in `pg_stat_activity`.
     pub application_name: &'static str,
+    /// Whether a statement is planned once for each connection, whatever its parameters (Postgres): for those whose best plan
+    /// is always the same, where planning anew costs more than doing it.
+    pub plans_once: bool,
 }
 
 impl Default for OpenOptions {
@@ -55,6 +58,7 @@ impl Default for OpenOptions {
             lock_timeout_ms: 2_000,
             idle_in_transaction_timeout_ms: 5_000,
             application_name: "chunyun",
+            plans_once: false,
         }
     }
 }
@@ -173,7 +177,8 @@ async fn open_postgres(url: &SecretString, options: &OpenOptions) -> Result<PgPo
             ("statement_timeout", options.statement_timeout_ms),
             ("lock_timeout", options.lock_timeout_ms),
             ("idle_in_transaction_session_timeout", options.idle_in_transaction_timeout_ms),
-        ]);
+        ])
+        .options([("plan_cache_mode", if options.plans_once { "force_generic_plan" } else { "auto" })]);
     let pool = PgPoolOptions::new()
         .max_connections(options.connections_max)
         .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))
