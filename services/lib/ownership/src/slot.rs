@@ -179,6 +179,21 @@ impl<A: Aggregate, R> Slot<A, R> {
         self.pump::<P>(now, shared);
     }
 
+    /// Whether time brings nothing: nobody waits for anything and no timer is due.
+    pub fn is_quiet(&self, time: Time) -> bool {
+        self.stage == Stage::Owned
+            && !self.draining
+            && self.open.records == 0
+            && self.open.replies.is_empty()
+            && self.in_flight.is_empty()
+            && self.unproved.is_empty()
+            && self.waiting.is_empty()
+            && self.loading == 0
+            && self.list_after.is_none()
+            && self.repaired.is_empty()
+            && !self.timers.is_due(time)
+    }
+
     fn expire_requests(&mut self, now: Uptime, shared: &mut Shared<A, R>) {
         for request in self.waiting.take_expired(now) {
             shared.queued -= 1;

@@ -31,6 +31,11 @@ impl Timers {
         self.by_run.contains_key(run)
     }
 
+    /// Whether any run's time has come.
+    pub fn is_due(&self, time: Time) -> bool {
+        self.by_time.first().is_some_and(|(at, _)| *at <= time)
+    }
+
     /// The runs whose time has come, at most so many.
     pub fn due(&self, time: Time, max: usize) -> impl Iterator<Item = Run> {
         self.by_time.iter().take_while(move |(at, _)| *at <= time).take(max).map(|(_, run)| *run)
