@@ -1,9 +1,13 @@
 //! Holds and their releases on one long-lived stream: a hold costs a share of a message instead of a call.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+use domain::Run;
 use engine::{Answered, Decision, EngineHandle, ReplyQueue, Submission};
-use inventory::{Answer, Command};
+use inventory::{Answer, Command, Refusal, Segments};
+use proto::common::v1 as common;
 use proto::inventory::v1::hold_stream_answer::Outcome;
 use proto::inventory::v1::{
     HoldResponse, HoldStreamAnswer, HoldStreamItem, HoldStreamRequest, HoldStreamResponse, ReleaseResponse,
@@ -21,6 +25,8 @@ use crate::ownership::Ownership;
 
 /// The most holds in one message.
 const ITEMS_MAX: usize = 256;
+/// Refusals of sold-out intervals that a stream remembers in the words of the wire.
+const SOLD_OUT_MAX: usize = 1_024;
 /// How long a hold waits for the ring that its caller knows already.
 const EARLY_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -41,6 +47,9 @@ pub struct HoldStream {
     told_leaving: bool,
     unanswered_max: usize,
     timeout_default: Duration,
+    sold_out: SoldOut,
+    /// The run that was named last: in a rush the next one is mostly the same.
+    last_run: Option<(common::Run, Run)>,
 }
 
 impl HoldStream {
@@ -66,6 +75,8 @@ impl HoldStream {
             told_leaving: false,
             unanswered_max: bounds.stream_holds_max,
             timeout_default: bounds.timeout_default,
+            sold_out: SoldOut::default(),
+            last_run: None,
         }
     }
 
@@ -127,9 +138,12 @@ impl HoldStream {
 
     /// Whether the caller knows a newer ring, by which the run may be this shard's.
     fn is_early(&self, item: &HoldStreamItem) -> bool {
+        if !self.ownership.is_behind(Some(item.ring_version)) {
+            return false;
+        }
         let named = item.hold.as_ref().map(|hold| &hold.run).or(item.release.as_ref().map(|release| &release.run));
         let run = named.and_then(|run| command::run(run.as_ref()).ok());
-        self.ownership.is_behind(Some(item.ring_version)) && run.is_some_and(|run| self.ownership.check(run).is_err())
+        run.is_some_and(|run| self.ownership.check(run).is_err())
     }
 
     /// Asks for those again whose ring has come, and sends those on who have waited long enough.
@@ -157,13 +171,13 @@ impl HoldStream {
         answers
     }
 
-    fn submission(&self, item: &HoldStreamItem) -> Result<Submission, Error> {
+    fn submission(&mut self, item: &HoldStreamItem) -> Result<Submission, Error> {
         let (named, command) = match (&item.hold, &item.release) {
             (Some(hold), _) => (hold.run.as_ref(), command::hold(hold).map(Command::Hold)),
             (None, Some(release)) => (release.run.as_ref(), command::release(release)),
             (None, None) => return Err(Error::Plan { field: "hold", message: "missing".to_owned() }),
         };
-        let run = command::run(named)?;
+        let run = self.run(named)?;
         self.ownership.check(run)?;
         let timeout = match item.timeout_ms {
             0 => self.timeout_default,
@@ -173,17 +187,46 @@ impl HoldStream {
         Ok(Submission { correlation: item.correlation, run, command: command?, trace, timeout })
     }
 
+    fn run(&mut self, named: Option<&common::Run>) -> Result<Run, Error> {
+        match (&self.last_run, named) {
+            (Some((last, run)), Some(named)) if last == named => Ok(*run),
+            _ => {
+                let run = command::run(named)?;
+                self.last_run = named.map(|named| (named.clone(), run));
+                Ok(run)
+            }
+        }
+    }
+
     fn answers(&mut self, answered: Vec<Answered>) -> Vec<HoldStreamAnswer> {
         self.unanswered -= answered.len();
         answered
             .into_iter()
             .map(|Answered { correlation, result }| {
-                match result.map_err(|error| self.ownership.explain(error)).and_then(outcome) {
-                    Ok(outcome) => HoldStreamAnswer { correlation, outcome: Some(outcome) },
-                    Err(error) => refused(correlation, error),
-                }
+                let outcome = match result.map_err(|error| self.ownership.explain(error)).and_then(outcome) {
+                    Ok(outcome) => outcome,
+                    Err(error) => Outcome::Status(self.sold_out.encode(error)),
+                };
+                HoldStreamAnswer { correlation, outcome: Some(outcome) }
             })
             .collect()
+    }
+}
+
+/// What was said before to those who asked for a sold-out interval: in a rush nearly every answer is one of a few.
+#[derive(Default)]
+struct SoldOut(HashMap<(u16, Segments), Bytes>);
+
+impl SoldOut {
+    fn encode(&mut self, error: Error) -> Bytes {
+        let Error::Refused(Refusal::SoldOut { free, segments }) = error else { return encoded(error) };
+        if let Some(known) = self.0.get(&(free, segments)) {
+            return known.clone();
+        }
+        if self.0.len() >= SOLD_OUT_MAX {
+            self.0.clear();
+        }
+        self.0.entry((free, segments)).insert_entry(encoded(error)).get().clone()
     }
 }
 
@@ -215,5 +258,9 @@ pub fn held(decision: Decision) -> Result<HoldResponse, Error> {
 }
 
 fn refused(correlation: u64, error: Error) -> HoldStreamAnswer {
-    HoldStreamAnswer { correlation, outcome: Some(Outcome::Status(encode_status(&Status::from(error)))) }
+    HoldStreamAnswer { correlation, outcome: Some(Outcome::Status(encoded(error))) }
+}
+
+fn encoded(error: Error) -> Bytes {
+    encode_status(&Status::from(error))
 }

@@ -172,11 +172,11 @@ pub fn hold(run: &str, order: u128, from_stop: u32, to_stop: u32) -> HoldRequest
     }
 }
 
-pub fn hold_id(order: u128) -> prost::bytes::Bytes {
+pub fn hold_id(order: u128) -> bytes::Bytes {
     domain::HoldId::of_order(OrderId::from_u128(order), 0).bytes().to_vec().into()
 }
 
-pub fn person(number: u128) -> prost::bytes::Bytes {
+pub fn person(number: u128) -> bytes::Bytes {
     number.to_be_bytes().to_vec().into()
 }
 

@@ -117,7 +117,7 @@ async fn the_line_is_joined_when_nothing_is_left_and_served_when_something_is_fr
     let fleet = Fleet::start().await;
     fleet.open_sale(RUN, 1).await;
     let mut shard = fleet.owner(RUN);
-    let entry = |number: u128| prost::bytes::Bytes::from(number.to_be_bytes().to_vec());
+    let entry = |number: u128| bytes::Bytes::from(number.to_be_bytes().to_vec());
     let join = |number: u128| JoinLineRequest {
         run: Some(wire_run(RUN)),
         entry_id: entry(number),

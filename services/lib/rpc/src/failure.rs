@@ -106,6 +106,12 @@ impl Failure {
         self.metadata.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether a status was given for this reason, without reading all that it says where it was not.
+    pub fn is_for(status: &Status, reason: &'static str) -> bool {
+        let named = status.details().windows(reason.len()).any(|bytes| bytes == reason.as_bytes());
+        named && Self::from_status(status).reason == reason
+    }
+
     /// What a status says. Statuses that carry no reason of ours get one that fits their code.
     pub fn from_status(status: &Status) -> Self {
         let details = status.get_error_details();
@@ -189,13 +195,20 @@ pub fn encode_status(status: &Status) -> Bytes {
 }
 
 /// The status of an encoded `google.rpc.Status`; `Unknown` where it cannot be read.
-pub fn decode_status(encoded: &[u8]) -> Status {
-    match tonic_types::pb::Status::decode(encoded) {
-        Ok(status) => {
-            Status::with_details(Code::from_i32(status.code), status.message, Bytes::copy_from_slice(encoded))
-        }
+pub fn decode_status(encoded: &Bytes) -> Status {
+    match StatusHead::decode(&encoded[..]) {
+        Ok(head) => Status::with_details(Code::from_i32(head.code), head.message, encoded.clone()),
         Err(_) => Status::unknown("undecodable status inside a message"),
     }
+}
+
+/// A `google.rpc.Status` without its details, which whoever wants them reads from the bytes.
+#[derive(Clone, PartialEq, Message)]
+struct StatusHead {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
 }
 
 #[cfg(test)]
@@ -217,6 +230,9 @@ mod tests {
     fn a_plain_status_gets_a_reason_that_fits() {
         let failure = Failure::from_status(&Status::unavailable("tcp connect error"));
         assert_eq!((failure.code, failure.reason), (Code::Unavailable, reason::UNAVAILABLE));
+        assert!(Failure::is_for(&Failure::refused(reason::SOLD_OUT, "sold out").into(), reason::SOLD_OUT));
+        assert!(!Failure::is_for(&Failure::refused(reason::SOLD_OUT, "not NOT_OWNER").into(), reason::NOT_OWNER));
+        assert!(!Failure::is_for(&Status::unavailable("tcp connect error"), reason::NOT_OWNER));
         let decoded = decode_status(&encode_status(&Status::not_found("gone")));
         assert_eq!((decoded.code(), decoded.message()), (Code::NotFound, "gone"));
     }

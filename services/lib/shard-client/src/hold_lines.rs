@@ -68,13 +68,14 @@ impl HoldLines {
         self.router.attempt(run, |shard| async move { self.send(run, shard, asked.clone()).await }).await
     }
 
-    async fn send(&self, run: &Run, mut shard: Shard, asked: Asked) -> Result<Outcome, Status> {
+    async fn send(&self, run: &Run, mut shard: Arc<Shard>, mut asked: Asked) -> Result<Outcome, Status> {
         loop {
             let line = self.lines.load().get(&shard.id).cloned();
-            if let Some(line) = line
-                && let Sent::Answered(answer) = line.ask(asked.clone()).await
-            {
-                return *answer;
+            if let Some(line) = line {
+                match line.ask(asked).await {
+                    Sent::Answered(answer) => return *answer,
+                    Sent::Down(unsent) => asked = unsent,
+                }
             }
             if self.router.counts(&shard.id) {
                 break;
@@ -111,7 +112,7 @@ impl HoldLinesDriver {
 
     fn adjust(
         &self,
-        running: &mut HashMap<ShardId, (Shard, CancellationToken)>,
+        running: &mut HashMap<ShardId, (Arc<Shard>, CancellationToken)>,
         tasks: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) {
@@ -131,7 +132,7 @@ impl HoldLinesDriver {
                 let stop = vacant.insert((shard.clone(), stop.child_token())).1.clone();
                 let (line, driver) = Line::new(shard.clone());
                 tasks.spawn(driver.run(stop));
-                lines.insert(shard.id, line);
+                lines.insert(shard.id.clone(), line);
             }
         }
         self.lines.store(Arc::new(lines));

@@ -51,8 +51,8 @@ pub(crate) enum Asked {
 pub(crate) enum Sent {
     /// The stream answered, or broke: then the answer is UNAVAILABLE.
     Answered(Box<Result<Outcome, Status>>),
-    /// The stream is not up: nothing was sent.
-    Down,
+    /// The stream is not up: nothing was sent, and what was asked may be asked otherwise.
+    Down(Asked),
 }
 
 /// A request and who waits for its answer.
@@ -71,7 +71,7 @@ type Asker = oneshot::Sender<Told>;
 enum Told {
     Answer(Result<Outcome, Status>),
     /// The request was never sent.
-    Unsent,
+    Unsent(Asked),
 }
 
 /// Why a stream ended.
@@ -85,13 +85,13 @@ enum Ended {
 
 /// The task behind a line.
 pub(crate) struct LineDriver {
-    shard: Shard,
+    shard: Arc<Shard>,
     queue: mpsc::Receiver<Waiting>,
     up: Arc<AtomicBool>,
 }
 
 impl Line {
-    pub fn new(shard: Shard) -> (Self, LineDriver) {
+    pub fn new(shard: Arc<Shard>) -> (Self, LineDriver) {
         let (sender, receiver) = mpsc::channel(QUEUE_ITEMS_MAX);
         let up = Arc::new(AtomicBool::new(false));
         (Self { queue: sender, up: Arc::clone(&up) }, LineDriver { shard, queue: receiver, up })
@@ -99,7 +99,7 @@ impl Line {
 
     pub async fn ask(&self, asked: Asked) -> Sent {
         if !self.up.load(Ordering::Acquire) {
-            return Sent::Down;
+            return Sent::Down(asked);
         }
         let context = CallContext::current();
         let deadline = context.deadline.unwrap_or_else(|| Instant::now() + TIMEOUT_DEFAULT);
@@ -109,7 +109,7 @@ impl Line {
         let waiting = Waiting { asked, deadline, traceparent, ring_version, answer };
         match self.queue.try_send(waiting) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Closed(_)) => return Sent::Down,
+            Err(mpsc::error::TrySendError::Closed(waiting)) => return Sent::Down(waiting.asked),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 let message = "as many holds wait for the shard as may wait";
                 return answered_with(Failure::unavailable(reason::OVERLOADED, message, 200));
@@ -117,7 +117,7 @@ impl Line {
         }
         match tokio::time::timeout_at(deadline, answered).await {
             Ok(Ok(Told::Answer(answer))) => Sent::Answered(Box::new(answer)),
-            Ok(Ok(Told::Unsent)) => Sent::Down,
+            Ok(Ok(Told::Unsent(asked))) => Sent::Down(asked),
             Ok(Err(_)) => answered_with(broken()),
             Err(_) => answered_with(Failure::new(
                 Code::DeadlineExceeded,
@@ -145,7 +145,7 @@ impl LineDriver {
             self.up.store(false, Ordering::Release);
             // Whoever slipped in while the stream went down.
             while let Ok(waiting) = self.queue.try_recv() {
-                reply(waiting.answer, Told::Unsent);
+                reply(waiting.answer, Told::Unsent(waiting.asked));
             }
             if ended == Ended::Broken {
                 // Whether it is stopped meanwhile is asked next.
@@ -154,7 +154,7 @@ impl LineDriver {
         }
         self.queue.close();
         while let Some(waiting) = self.queue.recv().await {
-            reply(waiting.answer, Told::Unsent);
+            reply(waiting.answer, Told::Unsent(waiting.asked));
         }
     }
 
@@ -237,7 +237,7 @@ impl LineDriver {
                         let Ok(Some(message)) = message else { return };
                         unanswered.settle_all(message);
                     }
-                    Some(waiting) = self.queue.recv() => reply(waiting.answer, Told::Unsent),
+                    Some(waiting) = self.queue.recv() => reply(waiting.answer, Told::Unsent(waiting.asked)),
                 }
             }
         };

@@ -36,11 +36,10 @@ struct Inner {
 /// The ring and a link to each of its shards.
 struct Fleet {
     ring: Arc<Ring>,
-    shards: HashMap<ShardId, Shard>,
+    shards: HashMap<ShardId, Arc<Shard>>,
 }
 
 /// A shard that can be called.
-#[derive(Clone)]
 pub(crate) struct Shard {
     pub id: ShardId,
     address: Option<String>,
@@ -173,7 +172,7 @@ impl ShardRouter {
     }
 
     // Not an `AsyncFn`: of its futures the compiler could not tell callers that they are `Send`.
-    pub(crate) async fn attempt<T, A>(&self, run: &Run, send: impl Fn(Shard) -> A) -> Result<T, Status>
+    pub(crate) async fn attempt<T, A>(&self, run: &Run, send: impl Fn(Arc<Shard>) -> A) -> Result<T, Status>
     where
         A: Future<Output = Result<T, Status>>,
     {
@@ -191,8 +190,13 @@ impl ShardRouter {
                 Ok(answer) => return Ok(answer),
                 Err(status) => status,
             };
+            // Most of what is refused is sold out: that needs no reading.
+            let moved = Failure::is_for(&status, reason::NOT_OWNER);
+            if !moved && status.code() != Code::Unavailable {
+                return Err(status);
+            }
             let failure = Failure::from_status(&status);
-            if failure.reason == reason::NOT_OWNER {
+            if moved {
                 let theirs = failure.value("ring_version").and_then(|version| version.parse().ok()).unwrap_or(0);
                 if theirs > newest {
                     // The slot moves: each newer ring is followed, which is no retry of something that failed.
@@ -208,8 +212,6 @@ impl ShardRouter {
                     continue;
                 }
                 // The ring and the shards disagree, which a move heals soon: try again like any unavailability.
-            } else if failure.code != Code::Unavailable {
-                return Err(status);
             }
             let pause = pause(&inner.retry, attempt, failure.retry_after_ms);
             let fits = context.remaining().is_none_or(|remaining| pause < remaining);
@@ -243,9 +245,9 @@ impl ShardRouter {
     }
 
     /// The owner of a run by the present ring.
-    pub(crate) fn owner(&self, run: &Run) -> Shard {
+    pub(crate) fn owner(&self, run: &Run) -> Arc<Shard> {
         let fleet = self.inner.fleet.load();
-        fleet.shards[fleet.ring.owner_of(run)].clone()
+        Arc::clone(&fleet.shards[fleet.ring.owner_of(run)])
     }
 
     /// Whether a shard is in the present ring.
@@ -253,12 +255,12 @@ impl ShardRouter {
         self.inner.fleet.load().shards.contains_key(shard)
     }
 
-    fn hinted(&self, failure: &Failure) -> Option<Shard> {
+    fn hinted(&self, failure: &Failure) -> Option<Arc<Shard>> {
         let owner: ShardId = failure.value("owner")?.parse().ok()?;
         self.inner.fleet.load().shards.get(&owner).cloned()
     }
 
-    pub(crate) fn shards(&self) -> Vec<Shard> {
+    pub(crate) fn shards(&self) -> Vec<Arc<Shard>> {
         self.inner.fleet.load().shards.values().cloned().collect()
     }
 
@@ -295,7 +297,7 @@ impl Fleet {
                 Some(shard) => shard.link.clone(),
                 None => Link::resolve(id.as_str(), address.as_deref(), switchboard, options)?,
             };
-            shards.insert(id.clone(), Shard { id, address, link });
+            shards.insert(id.clone(), Arc::new(Shard { id, address, link }));
         }
         Ok(Self { ring: Arc::new(ring), shards })
     }
