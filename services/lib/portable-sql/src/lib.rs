@@ -3,9 +3,17 @@
 //! Both engines understand `$1` for parameters, `RETURNING`, `ON CONFLICT` and partial indexes. What differs is small: row
 //! locks ([`locking!`]) and types, hence only 64-bit integers (`BIGINT`), text (`TEXT`) and bytes (`BYTEA`, `BLOB`) pass.
 
+mod engine;
+mod many;
+
 use futures::future::BoxFuture;
-use sqlx::{Pool, Postgres, Row as _, Sqlite, TypeInfo, ValueRef};
-use storage::{GroupBackend, GroupError, GroupWriter, GroupWriterOptions};
+use sqlx::Pool;
+use storage::{GroupBackend, GroupError, GroupWriter, GroupWriterOptions, Lot, LotReader, LotWriter};
+
+pub use many::{Many, Type};
+
+/// How many items of one kind of work may wait or be worked on.
+const LOT_ITEMS_MAX: usize = 1_024;
 
 /// A database engine that runs portable SQL.
 pub trait Engine: GroupBackend {
@@ -21,6 +29,14 @@ pub trait Engine: GroupBackend {
         connection: &'c mut Self::Connection,
         sql: Sql,
         values: Vec<Value>,
+    ) -> BoxFuture<'c, Result<Vec<Row>, sqlx::Error>>;
+
+    /// Runs a statement for all rows of parameters, as far as the engine can at once, and gathers its rows in no order.
+    /// Nothing is run where there are none.
+    fn many<'c>(
+        connection: &'c mut Self::Connection,
+        sql: &'static Many,
+        rows: Vec<Vec<Value>>,
     ) -> BoxFuture<'c, Result<Vec<Row>, sqlx::Error>>;
 }
 
@@ -57,6 +73,16 @@ impl<E: Engine> Connected<E> {
         Work: for<'c> FnOnce(&'c mut E::Connection) -> BoxFuture<'c, Result<T, F>> + Send + 'static,
     {
         self.writer.submit(work).await
+    }
+
+    /// A way in for small transactions of one kind, whose items are written by the same statements; see [`Lot`].
+    pub fn lot<L: Lot<E>>(&self, lot: L) -> LotWriter<E, L> {
+        self.writer.lot(lot, LOT_ITEMS_MAX)
+    }
+
+    /// A way to reads of one kind, whose items are read by the same statements.
+    pub fn reads<L: Lot<E>>(&self, lot: L) -> LotReader<E, L> {
+        LotReader::start(self.readers.clone(), lot, LOT_ITEMS_MAX)
     }
 }
 
@@ -183,65 +209,3 @@ impl Row {
 fn mismatch(index: usize, expected: &'static str) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: index.to_string(), source: format!("expected {expected}").into() }
 }
-
-macro_rules! engine {
-    ($engine:ident, $text:ident) => {
-        impl Engine for $engine {
-            fn execute<'c>(
-                connection: &'c mut Self::Connection,
-                sql: Sql,
-                values: Vec<Value>,
-            ) -> BoxFuture<'c, Result<u64, sqlx::Error>> {
-                Box::pin(async move {
-                    let mut query = sqlx::query::<$engine>(sql.$text);
-                    for value in values {
-                        query = match value {
-                            Value::Int(value) => query.bind(value),
-                            Value::Text(value) => query.bind(value),
-                            Value::Bytes(value) => query.bind(value),
-                        };
-                    }
-                    query.execute(connection).await.map(|done| done.rows_affected())
-                })
-            }
-
-            fn fetch<'c>(
-                connection: &'c mut Self::Connection,
-                sql: Sql,
-                values: Vec<Value>,
-            ) -> BoxFuture<'c, Result<Vec<Row>, sqlx::Error>> {
-                Box::pin(async move {
-                    let mut query = sqlx::query::<$engine>(sql.$text);
-                    for value in values {
-                        query = match value {
-                            Value::Int(value) => query.bind(value),
-                            Value::Text(value) => query.bind(value),
-                            Value::Bytes(value) => query.bind(value),
-                        };
-                    }
-                    let rows = query.fetch_all(connection).await?;
-                    rows.iter()
-                        .map(|row| {
-                            let value = |index| {
-                                let raw = row.try_get_raw(index)?;
-                                if raw.is_null() {
-                                    return Ok(Value::Int(None));
-                                }
-                                match raw.type_info().name() {
-                                    "INT8" | "INTEGER" => row.try_get(index).map(Value::Int),
-                                    "TEXT" => row.try_get(index).map(Value::Text),
-                                    "BYTEA" | "BLOB" => row.try_get(index).map(Value::Bytes),
-                                    _ => Err(mismatch(index, "BIGINT, TEXT or bytes")),
-                                }
-                            };
-                            (0..row.columns().len()).map(value).collect::<Result<_, _>>().map(Row)
-                        })
-                        .collect()
-                })
-            }
-        }
-    };
-}
-
-engine!(Sqlite, sqlite);
-engine!(Postgres, postgres);

@@ -13,6 +13,8 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use crate::lot::{Lot, LotWriter};
+
 /// Commits many small independent transactions together, on one connection, by one task.
 ///
 /// No timer: a lone transaction is committed at once, and while it is, others gather for the next commit. A member that
@@ -94,6 +96,11 @@ impl<DB: GroupBackend> GroupWriter<DB> {
         answered.await.unwrap_or(Err(GroupError::Closed))
     }
 
+    /// A way in for work of one kind, whose items are done together; see [`Lot`].
+    pub fn lot<L: Lot<DB>>(&self, lot: L, items_max: usize) -> LotWriter<DB, L> {
+        LotWriter::new(lot, items_max, self.queue.clone())
+    }
+
     /// Takes no more work, commits what was submitted, and waits for the task to end.
     pub async fn shutdown(&self) {
         self.close.notify_one();
@@ -132,11 +139,11 @@ impl GroupBackend for Postgres {
 }
 
 /// A transaction in the queue, its types erased.
-trait Member<DB: Database>: Send {
+pub(crate) trait Member<DB: Database>: Send {
     /// Whether its caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
-    /// Runs the work and keeps its result; says whether its writes are to be kept.
-    fn run<'a>(&'a mut self, connection: &'a mut DB::Connection) -> BoxFuture<'a, bool>;
+    /// Runs the work and keeps its result; says whether its writes are to be kept. An error ends the whole group.
+    fn run<'a>(&'a mut self, connection: &'a mut DB::Connection) -> BoxFuture<'a, Result<bool, sqlx::Error>>;
     /// Answers the caller once the group's fate is known.
     fn answer(self: Box<Self>, fate: &Fate);
 }
@@ -148,10 +155,25 @@ struct Submitted<F, T, E> {
 }
 
 /// What became of a group.
-enum Fate {
+pub(crate) enum Fate {
     Committed,
     Aborted(Arc<sqlx::Error>),
     Unknown(Arc<sqlx::Error>),
+}
+
+impl Fate {
+    /// What a member with this result of its own is told.
+    pub(crate) fn tell<T, E>(&self, result: Option<Result<T, GroupError<E>>>) -> Result<T, GroupError<E>> {
+        match (self, result) {
+            // A refusal stands whatever became of the rest.
+            (_, Some(Err(refused))) => Err(refused),
+            (Self::Committed, Some(done)) => done,
+            (Self::Aborted(error), _) => Err(GroupError::Aborted(error.clone())),
+            (Self::Unknown(error), _) => Err(GroupError::Unknown(error.clone())),
+            // Only an abandoned member is skipped in a group that commits; nobody hears this.
+            (Self::Committed, None) => Err(GroupError::Closed),
+        }
+    }
 }
 
 impl<DB, F, T, E> Member<DB> for Submitted<F, T, E>
@@ -165,36 +187,30 @@ where
         self.answer.is_closed()
     }
 
-    fn run<'a>(&'a mut self, connection: &'a mut DB::Connection) -> BoxFuture<'a, bool> {
+    fn run<'a>(&'a mut self, connection: &'a mut DB::Connection) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
         Box::pin(async move {
-            let Some(work) = self.work.take() else { return false };
-            // A panic of one member must not end the writer: its statements are rolled back like any refusal.
-            let caught = AssertUnwindSafe(async { work(connection).await }).catch_unwind().await;
-            let result = match caught {
-                Ok(result) => result.map_err(GroupError::Refused),
-                Err(panic) => {
-                    tracing::error!(panic = panic_text(&*panic), "a transaction's code panicked");
-                    Err(GroupError::Panicked)
-                }
-            };
+            let Some(work) = self.work.take() else { return Ok(false) };
+            let result = catch(async { work(connection).await }).await;
             let keep = result.is_ok();
             self.result = Some(result);
-            keep
+            Ok(keep)
         })
     }
 
     fn answer(self: Box<Self>, fate: &Fate) {
-        let result = match (fate, self.result) {
-            // A refusal stands whatever became of the rest.
-            (_, Some(Err(refused))) => Err(refused),
-            (Fate::Committed, Some(done)) => done,
-            (Fate::Aborted(error), _) => Err(GroupError::Aborted(error.clone())),
-            (Fate::Unknown(error), _) => Err(GroupError::Unknown(error.clone())),
-            // Only an abandoned member is skipped in a group that commits; nobody hears this.
-            (Fate::Committed, None) => Err(GroupError::Closed),
-        };
         // The caller may have stopped waiting.
-        let _ = self.answer.send(result);
+        let _ = self.answer.send(fate.tell(self.result));
+    }
+}
+
+/// Runs a member's code. Its panic must not end the writer: its statements are rolled back like any refusal.
+pub(crate) async fn catch<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, GroupError<E>> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(result) => result.map_err(GroupError::Refused),
+        Err(panic) => {
+            tracing::error!(panic = panic_text(&*panic), "a transaction's code panicked");
+            Err(GroupError::Panicked)
+        }
     }
 }
 
@@ -287,14 +303,14 @@ async fn execute<'c, DB: GroupBackend>(
     ];
     let mut transaction = connection.begin_with(DB::BEGIN).await?;
     if let [alone] = group {
-        let keep = alone.run(&mut transaction).await;
+        let keep = alone.run(&mut transaction).await?;
         return Ok((transaction, keep));
     }
     DB::control(&mut transaction, "SAVEPOINT member").await?;
     let last = group.len() - 1;
     let mut any_kept = false;
     for (index, member) in group.iter_mut().enumerate() {
-        let keep = member.run(&mut transaction).await;
+        let keep = member.run(&mut transaction).await?;
         any_kept |= keep;
         let control = if index == last { END } else { NEXT };
         DB::control(&mut transaction, control[usize::from(keep)]).await?;

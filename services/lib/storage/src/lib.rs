@@ -36,9 +36,13 @@
 //! ```
 
 mod group;
+mod lot;
 mod open;
+mod read;
 mod url;
 
 pub use group::{GroupBackend, GroupError, GroupWriter, GroupWriterOptions};
+pub use lot::{Lot, LotOutcomes, LotWriter};
 pub use open::{Database, OpenError, OpenOptions, SqliteDatabase};
+pub use read::LotReader;
 pub use url::{DatabaseUrl, InvalidUrl};

@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that goes wrong")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Sqlite};
-use storage::{Database, DatabaseUrl, GroupError, GroupWriter, GroupWriterOptions, OpenError, OpenOptions};
+use storage::{
+    Database, DatabaseUrl, GroupError, GroupWriter, GroupWriterOptions, Lot, LotOutcomes, OpenError, OpenOptions,
+};
 use tempfile::TempDir;
 
 async fn sqlite(folder: &TempDir) -> storage::SqliteDatabase {
@@ -149,6 +153,96 @@ macro_rules! suite {
                 assert_eq!((before.unwrap(), after.unwrap()), (1, 2));
                 assert_eq!(stored(&pool).await, [1, 2]);
                 writer.shutdown().await;
+            }
+
+            /// Sells tickets by their numbers. Numbers from 900 on are refused, 666 is a bug.
+            #[derive(Default)]
+            struct Tickets {
+                most_at_once: Arc<AtomicUsize>,
+            }
+
+            impl Lot<$database> for Tickets {
+                type Item = i32;
+                type Value = i32;
+                type Error = String;
+
+                fn perform<'c>(
+                    &'c self,
+                    connection: &'c mut <$database as sqlx::Database>::Connection,
+                    items: &'c [i32],
+                ) -> BoxFuture<'c, LotOutcomes<i32, String>> {
+                    Box::pin(async move {
+                        self.most_at_once.fetch_max(items.len(), Ordering::SeqCst);
+                        let mut outcomes = Vec::new();
+                        for id in items {
+                            assert_ne!(*id, 666, "a bug");
+                            if *id >= 900 {
+                                outcomes.push(Err(format!("{id} is not sold")));
+                                continue;
+                            }
+                            let insert = sqlx::query("INSERT INTO ticket (id) VALUES ($1)").bind(*id);
+                            insert.execute(&mut *connection).await.map_err(|_| format!("{id} is sold"))?;
+                            outcomes.push(Ok(*id));
+                        }
+                        Ok(outcomes)
+                    })
+                }
+            }
+
+            #[tokio::test]
+            async fn items_of_a_lot_are_done_together_and_each_has_its_own_outcome() {
+                let folder = tempfile::tempdir().unwrap();
+                let Some((writer, pool)) = opened(&folder).await else { return };
+                let tickets = Tickets::default();
+                let most_at_once = tickets.most_at_once.clone();
+                let lot = writer.lot(tickets, 1_024);
+                let answers = join_all((0..1_000).map(|id| lot.submit(id))).await;
+                for (id, answer) in (0..1_000).zip(answers) {
+                    match answer {
+                        Ok(sold) => assert_eq!((sold, id < 900), (id, true)),
+                        Err(GroupError::Refused(why)) => assert_eq!(why, format!("{id} is not sold")),
+                        Err(other) => panic!("{id}: {other}"),
+                    }
+                }
+                assert_eq!(stored(&pool).await, (0..900).collect::<Vec<_>>());
+                assert!(most_at_once.load(Ordering::SeqCst) > 100, "{most_at_once:?}");
+            }
+
+            #[tokio::test]
+            async fn an_item_that_breaks_its_lot_fails_alone() {
+                let folder = tempfile::tempdir().unwrap();
+                let Some((writer, pool)) = opened(&folder).await else { return };
+                let lot = writer.lot(Tickets::default(), 1_024);
+                // Each number twice, and one that is a bug.
+                let numbers: Vec<_> = (0..20).chain(0..20).chain([666, 20]).collect();
+                let answers = join_all(numbers.iter().map(|id| lot.submit(*id))).await;
+                let sold = |half: &[Result<i32, _>]| half.iter().filter(|answer| answer.is_ok()).count();
+                assert_eq!((sold(&answers[..20]), sold(&answers[20..40])), (20, 0));
+                for (id, answer) in (0..20).zip(&answers[20..40]) {
+                    let refused = matches!(answer, Err(GroupError::Refused(why)) if *why == format!("{id} is sold"));
+                    assert!(refused, "{id}: {answer:?}");
+                }
+                assert!(matches!(answers[40], Err(GroupError::Panicked)), "{:?}", answers[40]);
+                assert!(matches!(answers[41], Ok(20)), "{:?}", answers[41]);
+                assert_eq!(stored(&pool).await, (0..=20).collect::<Vec<_>>());
+            }
+
+            #[tokio::test]
+            async fn a_lot_waits_for_no_one_who_went_away_and_goes_on_after_a_failure() {
+                let folder = tempfile::tempdir().unwrap();
+                let Some((writer, pool)) = opened(&folder).await else { return };
+                let lot = writer.lot(Tickets::default(), 2);
+                // All of these are given up before their turn.
+                for id in 0..10 {
+                    assert!(lot.submit(id).now_or_never().is_none());
+                }
+                assert!(matches!(lot.submit(11).await, Ok(11)));
+                assert_eq!(stored(&pool).await, [11]);
+                pool.close().await;
+                for id in 12..15 {
+                    let answer = lot.submit(id).await;
+                    assert!(matches!(answer, Err(GroupError::Aborted(_))), "{answer:?}");
+                }
             }
 
             #[tokio::test]
