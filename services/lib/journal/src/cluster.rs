@@ -113,9 +113,7 @@ async fn open_cluster(cluster: &ClusterConfig) -> Result<Arc<dyn Journal>, Journ
     {
         return Err(JournalError::Configuration(format!("{} was not created yet", cluster.url)));
     }
-    // Every statement here finds rows by their keys: planning an append takes several times as long as doing it.
-    let options = OpenOptions { plans_once: true, ..cluster.options.clone() };
-    match Database::open(&cluster.url, &options).await? {
+    match Database::open(&cluster.url, &cluster.options).await? {
         Database::Sqlite(database) => {
             let mut connection = database.readers().acquire().await?;
             steps::sqlite::check(&mut connection, &slots, &partitions).await?;

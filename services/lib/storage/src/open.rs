@@ -13,6 +13,11 @@ use crate::DatabaseUrl;
 /// How many rows SQLite's thread reads ahead of whoever awaits them: fewer switches between threads on long reads.
 const READ_AHEAD_ROWS: usize = 512;
 
+/// Every statement of a service finds its rows by index, many at once by as many look-ups. Statistics lag behind a table
+/// that fills: left to them, a plan made while it was empty reads all of it for each statement once it is full.
+const BY_INDEX: [(&str, &str); 3] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
+
 /// An open database of either engine. Cloning shares the pools.
 #[derive(Clone, Debug)]
 pub enum Database {
@@ -44,9 +49,6 @@ pub struct OpenOptions {
     pub idle_in_transaction_timeout_ms: u64,
     /// The name the connections carry in `pg_stat_activity`.
     pub application_name: &'static str,
-    /// Whether a statement is planned once for each connection, whatever its parameters (Postgres): for those whose best plan
-    /// is always the same, where planning anew costs more than doing it.
-    pub plans_once: bool,
 }
 
 impl Default for OpenOptions {
@@ -58,7 +60,6 @@ impl Default for OpenOptions {
             lock_timeout_ms: 2_000,
             idle_in_transaction_timeout_ms: 5_000,
             application_name: "chunyun",
-            plans_once: false,
         }
     }
 }
@@ -178,7 +179,7 @@ async fn open_postgres(url: &SecretString, options: &OpenOptions) -> Result<PgPo
             ("lock_timeout", options.lock_timeout_ms),
             ("idle_in_transaction_session_timeout", options.idle_in_transaction_timeout_ms),
         ])
-        .options([("plan_cache_mode", if options.plans_once { "force_generic_plan" } else { "auto" })]);
+        .options(BY_INDEX);
     let pool = PgPoolOptions::new()
         .max_connections(options.connections_max)
         .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))
