@@ -156,7 +156,7 @@ impl OrderService for Face {
         // Watched before it is read: no change falls between the two.
         let watcher = self.app.watchers.watch(id).ok_or(Error::TooManyWatched)?;
         let order = self.app.get(&account, id).await?;
-        let watching = Watching { face: self.clone(), id, watcher, first: Some(order), sent: 0 };
+        let watching = Watching { face: self.clone(), id, watcher, first: Some(order.into()), sent: 0 };
         let stream = unfold(Some(watching), |watching| async move { watching?.next().await });
         Ok(Response::new(Box::pin(stream)))
     }
@@ -194,7 +194,7 @@ struct Watching {
     id: OrderId,
     watcher: Watcher,
     /// The order as it was when the stream began, until it is sent.
-    first: Option<Order>,
+    first: Option<Arc<Order>>,
     /// The version sent last.
     sent: u64,
 }
@@ -216,12 +216,14 @@ impl Watching {
     }
 
     /// Waits until the order is newer than what was sent: told by this process, or found out by reading.
-    async fn newer(&mut self) -> Result<Order, Error> {
+    async fn newer(&mut self) -> Result<Arc<Order>, Error> {
         let poll = Duration::from_millis(self.face.app.options.watch_poll_ms);
         loop {
-            // Told or not after this time: the order is read either way.
-            let _ = tokio::time::timeout(poll, self.watcher.changed()).await;
-            let order = self.face.app.load(self.id).await?;
+            let order = match tokio::time::timeout(poll, self.watcher.changed()).await {
+                Ok(order) => order,
+                // Another replica may have changed it.
+                Err(_) => self.face.app.load(self.id).await?.into(),
+            };
             if order.version > self.sent {
                 return Ok(order);
             }

@@ -1,4 +1,4 @@
-//! Tells those who watch an order in this process that it has changed. Changes by other replicas are found by reading.
+//! Gives those who watch an order in this process each newer state of it. Changes by other replicas are found by reading.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,10 +7,15 @@ use domain::OrderId;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::order::Order;
+
+/// The newest state that this process has written since somebody watches.
+type Newest = Option<Arc<Order>>;
+
 /// Who watches which order. Bounded: one channel of one value per watched order.
 #[derive(Clone, Debug)]
 pub struct Watchers {
-    orders: Arc<Mutex<HashMap<OrderId, watch::Sender<u64>>>>,
+    orders: Arc<Mutex<HashMap<OrderId, watch::Sender<Newest>>>>,
     orders_max: usize,
 }
 
@@ -18,7 +23,7 @@ pub struct Watchers {
 #[derive(Debug)]
 pub struct Watcher {
     id: OrderId,
-    version: Option<watch::Receiver<u64>>,
+    newest: Option<watch::Receiver<Newest>>,
     watchers: Watchers,
 }
 
@@ -34,17 +39,19 @@ impl Watchers {
         if orders.len() >= self.orders_max && !orders.contains_key(&id) {
             return None;
         }
-        let version = orders.entry(id).or_insert_with(|| watch::Sender::new(0)).subscribe();
-        Some(Watcher { id, version: Some(version), watchers: self.clone() })
+        let newest = orders.entry(id).or_default().subscribe();
+        Some(Watcher { id, newest: Some(newest), watchers: self.clone() })
     }
 
-    /// Tells that an order has reached a version.
-    pub fn tell(&self, id: OrderId, version: u64) {
+    /// Tells that an order has come to be as it is now.
+    pub fn tell(&self, order: &Order) {
         let orders = self.orders.lock();
-        if let Some(sender) = orders.get(&id) {
-            sender.send_if_modified(|known| {
-                let newer = version > *known;
-                *known = version.max(*known);
+        if let Some(sender) = orders.get(&order.id) {
+            sender.send_if_modified(|newest| {
+                let newer = newest.as_ref().is_none_or(|known| order.version > known.version);
+                if newer {
+                    *newest = Some(Arc::new(order.clone()));
+                }
                 newer
             });
         }
@@ -58,22 +65,23 @@ impl Watchers {
 }
 
 impl Watcher {
-    /// Waits until the order has changed.
-    pub async fn changed(&mut self) {
-        if let Some(version) = &mut self.version
-            && version.changed().await.is_ok()
+    /// Waits until the order has changed: its newest state.
+    pub async fn changed(&mut self) -> Arc<Order> {
+        if let Some(newest) = &mut self.newest
+            && newest.changed().await.is_ok()
+            && let Some(order) = newest.borrow_and_update().clone()
         {
-            return;
+            return order;
         }
-        // Not reached: the sender lives as long as this watcher does.
-        std::future::pending::<()>().await;
+        // Not reached: the sender lives as long as this watcher does, and sends orders alone.
+        std::future::pending().await
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         let mut orders = self.watchers.orders.lock();
-        self.version = None;
+        self.newest = None;
         if orders.get(&self.id).is_some_and(|sender| sender.receiver_count() == 0) {
             orders.remove(&self.id);
         }
@@ -83,18 +91,24 @@ impl Drop for Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::tests::template::template;
 
     #[tokio::test]
-    async fn watchers_hear_newer_versions_and_leave_nothing_behind() {
+    async fn watchers_get_newer_states_and_leave_nothing_behind() {
         let watchers = Watchers::new(1);
-        let id = OrderId::from_u128(1);
+        let order = |version| Order { version, ..template(1) };
+        let id = order(0).id;
+        watchers.tell(&order(2));
         let (mut a, mut b) = (watchers.watch(id).unwrap(), watchers.watch(id).unwrap());
-        assert!(watchers.watch(OrderId::from_u128(2)).is_none(), "one order may be watched");
-        watchers.tell(id, 3);
-        a.changed().await;
-        b.changed().await;
-        watchers.tell(id, 3);
-        watchers.tell(id, 2);
+        let another = OrderId::from_u128(id.as_u128() + 1);
+        assert!(watchers.watch(another).is_none(), "one order may be watched");
+        watchers.tell(&order(3));
+        assert_eq!(a.changed().await.version, 3);
+        watchers.tell(&order(5));
+        assert_eq!(b.changed().await.version, 5, "the newest of several");
+        assert_eq!(a.changed().await.version, 5);
+        watchers.tell(&order(5));
+        watchers.tell(&order(4));
         let nothing = tokio::time::timeout(std::time::Duration::from_millis(20), a.changed()).await;
         assert!(nothing.is_err(), "a version is told once");
         drop(a);

@@ -47,7 +47,7 @@ impl App {
             match updated {
                 Ok(next) => {
                     metrics::moved(&order, &next, now);
-                    self.watchers.tell(next.id, next.version);
+                    self.watchers.tell(&next);
                     return Ok(next);
                 }
                 Err(StoreError::Conflict) => {

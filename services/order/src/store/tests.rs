@@ -1,6 +1,6 @@
 //! One suite for every engine.
 
-mod template;
+pub(crate) mod template;
 
 use domain::{Channel, HoldId, Interval, Money, Run};
 

@@ -1,11 +1,16 @@
 //! Rows back to orders: one row per ticket, with its order's columns before it.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
+
 use domain::{Channel, Money, OrderId, PassengerKind, Time};
-use portable_sql::Row;
+use futures::future::BoxFuture;
+use portable_sql::{Engine, Many, Row, Type, values};
+use storage::{Lot, LotOutcomes};
 
 use super::super::body::Body;
 use super::super::{SealedPassenger, StoreError, TicketKey};
-use super::unreadable;
+use super::{broken, unreadable};
 use crate::order::{EndReason, Order, Paid, Passenger, Phase, Ticket, TicketState};
 
 macro_rules! select {
@@ -22,8 +27,33 @@ macro_rules! select {
     };
 }
 
-/// One order, by its id.
-pub(super) const ONE: &str = select!("(SELECT * FROM orders WHERE order_id = $1)");
+/// Reads orders by their ids.
+#[derive(Debug)]
+pub(super) struct ById;
+
+impl<E: Engine> Lot<E> for ById {
+    type Item = OrderId;
+    type Value = Option<Order>;
+    type Error = StoreError;
+
+    fn perform<'c>(
+        &'c self,
+        connection: &'c mut E::Connection,
+        ids: &'c [OrderId],
+    ) -> BoxFuture<'c, LotOutcomes<Option<Order>, StoreError>> {
+        static BY_ID: LazyLock<Many> = LazyLock::new(|| {
+            let text = select!("(SELECT orders.* FROM {sent} JOIN orders ON orders.order_id = sent.order_id)");
+            Many::new(text, &[("order_id", Type::Bytes)])
+        });
+        Box::pin(async move {
+            let wanted: BTreeSet<_> = ids.iter().copied().collect();
+            let rows = wanted.iter().map(|id| values![id.bytes().to_vec()]).collect();
+            let rows = E::many(connection, &BY_ID, rows).await.map_err(broken)?;
+            let found: HashMap<_, _> = orders(&rows)?.into_iter().map(|order| (order.id, order)).collect();
+            Ok(ids.iter().map(|id| Ok(found.get(id).cloned())).collect())
+        })
+    }
+}
 
 /// The newest orders of an account before a moment and id.
 pub(super) const PAGE: &str = select!(

@@ -6,7 +6,7 @@ use super::NOW;
 use crate::order::{Leg, Order, Passenger, Phase, Seats, Ticket, TicketState};
 
 /// An order of two passengers on so many legs, 100 yuan a ticket, right after it was recorded.
-pub(super) fn template(legs: u8) -> Order {
+pub(crate) fn template(legs: u8) -> Order {
     let id = OrderId::from_u128(7);
     let run = Run::first("G71".parse().unwrap(), "2027-01-20".parse().unwrap());
     let leg = |leg: u8| Leg {
