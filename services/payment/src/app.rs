@@ -9,7 +9,7 @@ use crate::callback::{CallbackRefusal, CallbackRules, Told};
 use crate::error::Error;
 use crate::metrics;
 use crate::provider::Provider;
-use crate::state::{Call, Refund, RefundEvent, RefundState, Trade, TradeEvent, next_call, step_trade};
+use crate::state::{Call, Refund, RefundEvent, RefundState, Trade, TradeEvent, next_call};
 use crate::store::{NewRefund, NewTrade, Store, StoreError};
 
 /// What payment does: record first, then ask the provider, then record what it said. Whatever a crash interrupts is taken
@@ -141,13 +141,8 @@ impl App {
     }
 
     async fn trade_told(&self, trade_id: &str, event: TradeEvent) -> Result<(), Error> {
-        let trade = self.store.trade(trade_id).await?.ok_or(CallbackRefusal::NotFound)?;
-        // What is known already needs no transaction: an outcome never becomes unknown again.
-        let (after, effects) = step_trade(&trade, &event).map_err(|_| CallbackRefusal::Mismatch)?;
-        if after == trade && effects.is_empty() {
-            return Ok(());
-        }
         match self.record(trade_id, event).await {
+            Err(Error::Store(StoreError::TradeNotFound(_))) => Err(CallbackRefusal::NotFound.into()),
             Err(Error::Store(StoreError::Refused(_))) => Err(CallbackRefusal::Mismatch.into()),
             recorded => recorded.map(drop),
         }
