@@ -1,14 +1,19 @@
+mod callbacks;
+mod charges;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{Money, Time};
-use portable_sql::{Connected, Engine, Row, locking, values};
+use portable_sql::{Connected, Engine, Row, values};
 use sqlx::migrate::Migrator;
-use storage::{Database, DatabaseUrl, GroupError, GroupWriterOptions, OpenError, OpenOptions};
+use storage::{Database, DatabaseUrl, GroupError, GroupWriterOptions, LotWriter, OpenError, OpenOptions};
 
 use super::{Decision, OwedCallback, Store, StoreError};
 use crate::behaviour::ChargePlan;
 use crate::model::{Callback, Charge, ChargeState, NewCharge, NewRefund, Refund, StatementLine, provider_charge_id};
+use callbacks::TakenCallbacks;
+use charges::{Charges, NewlyAsked, select_charge};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -24,76 +29,77 @@ pub async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, OpenError> {
     let writing = GroupWriterOptions::default();
     Ok(match database {
         Database::Sqlite(sqlite) => {
-            Arc::new(Connected::new(sqlite.readers().clone(), sqlite.writer().clone(), writing))
+            Arc::new(SqlStore::new(Connected::new(sqlite.readers().clone(), sqlite.writer().clone(), writing)))
         }
-        Database::Postgres(pool) => Arc::new(Connected::new(pool.clone(), pool, writing)),
+        Database::Postgres(pool) => Arc::new(SqlStore::new(Connected::new(pool.clone(), pool, writing))),
     })
 }
 
-macro_rules! charge_columns {
-    ($rest:literal) => {
-        concat!(
-            "SELECT merchant_trade_id, provider_charge_id, amount_fen, token, callback_url, expires_at_ms, state, ",
-            "succeeds, decide_at_ms, closable, refunded_fen FROM charge ",
-            $rest
-        )
-    };
+struct SqlStore<E: Engine> {
+    database: Connected<E>,
+    charges: LotWriter<E, Charges>,
+    taken_callbacks: LotWriter<E, TakenCallbacks>,
 }
 
-const CALLBACK: &str = "INSERT INTO callback (callback_id, url, body, due_at_ms) VALUES ($1, $2, $3, $4) \
-                        ON CONFLICT (callback_id) DO NOTHING";
+impl<E: Engine> SqlStore<E> {
+    fn new(database: Connected<E>) -> Self {
+        Self { charges: database.lot(Charges), taken_callbacks: database.lot(TakenCallbacks), database }
+    }
+}
 
 #[async_trait]
-impl<E: Engine> Store for Connected<E> {
+impl<E: Engine> Store for SqlStore<E> {
     async fn charge(
         &self,
         asked: NewCharge,
         plan: ChargePlan,
         decision: Option<Decision>,
     ) -> Result<(Charge, bool), StoreError> {
-        self.write(move |connection| Box::pin(charge::<E>(connection, asked, plan, decision))).await.map_err(failed)
+        self.charges.submit(NewlyAsked { asked, plan, decision }).await.map_err(failed)
     }
 
     async fn find_charge(&self, merchant_trade_id: &str) -> Result<Option<Charge>, StoreError> {
-        let rows = self.fetch(charge_columns!("WHERE merchant_trade_id = $1"), values![merchant_trade_id]).await?;
-        rows.first().map(read_charge).transpose().map_err(StoreError::from)
+        let rows =
+            self.database.fetch(select_charge!("WHERE merchant_trade_id = $1"), values![merchant_trade_id]).await?;
+        rows.first().map(charges::read).transpose().map_err(StoreError::from)
     }
 
     async fn close_charge(&self, merchant_trade_id: &str, now: Time) -> Result<(ChargeState, bool), StoreError> {
         let id = merchant_trade_id.to_owned();
-        self.write(move |connection| Box::pin(close_charge::<E>(connection, id, now))).await.map_err(failed)
+        self.database.write(move |connection| Box::pin(close_charge::<E>(connection, id, now))).await.map_err(failed)
     }
 
     async fn decide_charge(&self, merchant_trade_id: &str, decision: Decision) -> Result<ChargeState, StoreError> {
         let id = merchant_trade_id.to_owned();
-        self.write(move |connection| {
-            Box::pin(async move {
-                let state = decision.state;
-                if decide_charge::<E>(connection, &id, decision).await? {
-                    return Ok(state);
-                }
-                Ok(lock_charge::<E>(connection, &id).await?.map_or(state, |charge| charge.state))
+        self.database
+            .write(move |connection| {
+                Box::pin(async move {
+                    let state = decision.state;
+                    if charges::decide::<E>(connection, vec![(&id, decision)]).await?.contains(&id) {
+                        return Ok(state);
+                    }
+                    Ok(charges::lock::<E>(connection, &id).await?.map_or(state, |charge| charge.state))
+                })
             })
-        })
-        .await
-        .map_err(failed)
+            .await
+            .map_err(failed)
     }
 
     async fn due_charges(&self, now: Time, limit: u32) -> Result<Vec<Charge>, StoreError> {
-        const DUE: &str = charge_columns!(
+        const DUE: &str = select_charge!(
             "WHERE state = 'pending' AND (decide_at_ms <= $1 OR (closable = 1 AND expires_at_ms <= $1)) \
              ORDER BY decide_at_ms LIMIT $2"
         );
-        let rows = self.fetch(DUE, values![now.millis(), limit]).await?;
-        rows.iter().map(|row| read_charge(row).map_err(StoreError::from)).collect()
+        let rows = self.database.fetch(DUE, values![now.millis(), limit]).await?;
+        rows.iter().map(|row| charges::read(row).map_err(StoreError::from)).collect()
     }
 
     async fn refund(&self, asked: NewRefund, settle_at: Time) -> Result<(Refund, bool), StoreError> {
-        self.write(move |connection| Box::pin(refund::<E>(connection, asked, settle_at))).await.map_err(failed)
+        self.database.write(move |connection| Box::pin(refund::<E>(connection, asked, settle_at))).await.map_err(failed)
     }
 
     async fn find_refund(&self, merchant_refund_id: &str) -> Result<Option<Refund>, StoreError> {
-        let rows = self.fetch(REFUND, values![merchant_refund_id]).await?;
+        let rows = self.database.fetch(REFUND, values![merchant_refund_id]).await?;
         rows.first().map(read_refund).transpose().map_err(StoreError::from)
     }
 
@@ -106,56 +112,50 @@ impl<E: Engine> Store for Connected<E> {
         const SETTLE: &str =
             "UPDATE refund SET settled_at_ms = $2 WHERE merchant_refund_id = $1 AND settled_at_ms IS NULL";
         let values = values![merchant_refund_id, now.millis()];
-        self.write(move |connection| {
-            Box::pin(async move {
-                if E::execute(connection, SETTLE.into(), values).await? == 1 {
-                    owe::<E>(connection, owed).await?;
-                }
-                Ok(())
+        self.database
+            .write(move |connection| {
+                Box::pin(async move {
+                    if E::execute(connection, SETTLE.into(), values).await? == 1 {
+                        callbacks::owe::<E>(connection, owed).await?;
+                    }
+                    Ok(())
+                })
             })
-        })
-        .await
-        .map_err(failed)
+            .await
+            .map_err(failed)
     }
 
     async fn due_refunds(&self, now: Time, limit: u32) -> Result<Vec<Refund>, StoreError> {
         const DUE: &str = "SELECT merchant_refund_id, merchant_trade_id, amount_fen, settle_at_ms, settled_at_ms \
                            FROM refund WHERE settled_at_ms IS NULL AND settle_at_ms <= $1 \
                            ORDER BY settle_at_ms LIMIT $2";
-        let rows = self.fetch(DUE, values![now.millis(), limit]).await?;
+        let rows = self.database.fetch(DUE, values![now.millis(), limit]).await?;
         rows.iter().map(|row| read_refund(row).map_err(StoreError::from)).collect()
     }
 
     async fn due_callbacks(&self, now: Time, limit: u32) -> Result<Vec<Callback>, StoreError> {
         const DUE: &str = "SELECT callback_id, url, body, attempts FROM callback \
                            WHERE due_at_ms IS NOT NULL AND due_at_ms <= $1 ORDER BY due_at_ms LIMIT $2";
-        let rows = self.fetch(DUE, values![now.millis(), limit]).await?;
-        rows.iter().map(|row| read_callback(row).map_err(StoreError::from)).collect()
+        let rows = self.database.fetch(DUE, values![now.millis(), limit]).await?;
+        rows.iter().map(|row| callbacks::read(row).map_err(StoreError::from)).collect()
     }
 
     async fn callback_taken(&self, callback_id: &str) -> Result<(), StoreError> {
-        let values = values![callback_id];
-        self.write(move |connection| {
-            Box::pin(async move {
-                E::execute(connection, "DELETE FROM callback WHERE callback_id = $1".into(), values).await?;
-                Ok(())
-            })
-        })
-        .await
-        .map_err(failed)
+        self.taken_callbacks.submit(callback_id.to_owned()).await.map_err(failed)
     }
 
     async fn callback_failed(&self, callback_id: &str, again: Option<Time>) -> Result<(), StoreError> {
         const AGAIN: &str = "UPDATE callback SET attempts = attempts + 1, due_at_ms = $2 WHERE callback_id = $1";
         let values = values![callback_id, again.map(Time::millis)];
-        self.write(move |connection| {
-            Box::pin(async move {
-                E::execute(connection, AGAIN.into(), values).await?;
-                Ok(())
+        self.database
+            .write(move |connection| {
+                Box::pin(async move {
+                    E::execute(connection, AGAIN.into(), values).await?;
+                    Ok(())
+                })
             })
-        })
-        .await
-        .map_err(failed)
+            .await
+            .map_err(failed)
     }
 
     async fn statement(
@@ -173,7 +173,7 @@ impl<E: Engine> Store for Connected<E> {
                FROM refund WHERE settled_at_ms >= $1 AND settled_at_ms < $2 \
              ) AS line WHERE at_ms > $3 OR (at_ms = $3 AND id > $4) ORDER BY at_ms, id LIMIT $5";
         let (after_ms, after_id) = after.map_or((i64::MIN, ""), |line| (line.at.millis(), line.merchant_id.as_str()));
-        let rows = self.fetch(LINES, values![from.millis(), to.millis(), after_ms, after_id, limit]).await?;
+        let rows = self.database.fetch(LINES, values![from.millis(), to.millis(), after_ms, after_id, limit]).await?;
         let read = |row: &Row| -> Result<_, StoreError> {
             Ok(StatementLine {
                 merchant_id: row.text(0)?.to_owned(),
@@ -184,59 +184,6 @@ impl<E: Engine> Store for Connected<E> {
         };
         rows.iter().map(read).collect()
     }
-}
-
-async fn charge<E: Engine>(
-    connection: &mut E::Connection,
-    asked: NewCharge,
-    plan: ChargePlan,
-    decision: Option<Decision>,
-) -> Result<(Charge, bool), StoreError> {
-    const INSERT: &str = "INSERT INTO charge (merchant_trade_id, provider_charge_id, amount_fen, token, callback_url, \
-                          expires_at_ms, state, succeeds, decide_at_ms, closable) \
-                          VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9) \
-                          ON CONFLICT (merchant_trade_id) DO NOTHING";
-    let id = asked.merchant_trade_id.as_str();
-    let values = values![
-        id,
-        provider_charge_id(id),
-        asked.amount.as_fen(),
-        asked.token.name(),
-        asked.callback_url.as_str(),
-        asked.expires_at.millis(),
-        plan.succeeds,
-        plan.decide_at.millis(),
-        plan.closable,
-    ];
-    let created = E::execute(connection, INSERT.into(), values).await? == 1;
-    if created && let Some(decision) = decision {
-        decide_charge::<E>(connection, id, decision).await?;
-    }
-    let charge = lock_charge::<E>(connection, id).await?.ok_or_else(|| StoreError::NotCharged(id.to_owned()))?;
-    // A charge that was closed before it was made stands for no amount; any other must be the same.
-    let closed_first = charge.state == ChargeState::Closed && charge.asked.amount == Money::ZERO;
-    let same = charge.asked.amount == asked.amount && charge.asked.token == asked.token;
-    if same || closed_first {
-        Ok((charge, created))
-    } else {
-        Err(StoreError::Differs { what: "charge", id: id.to_owned() })
-    }
-}
-
-/// Whether the charge was still undecided.
-async fn decide_charge<E: Engine>(
-    connection: &mut E::Connection,
-    id: &str,
-    decision: Decision,
-) -> Result<bool, StoreError> {
-    const DECIDE: &str =
-        "UPDATE charge SET state = $2, decided_at_ms = $3 WHERE merchant_trade_id = $1 AND state = 'pending'";
-    let values = values![id, decision.state.name(), decision.at.millis()];
-    let decided = E::execute(connection, DECIDE.into(), values).await? == 1;
-    if decided {
-        owe::<E>(connection, decision.owed).await?;
-    }
-    Ok(decided)
 }
 
 async fn close_charge<E: Engine>(
@@ -255,7 +202,7 @@ async fn close_charge<E: Engine>(
     }
     let values = values![id.as_str(), provider_charge_id(&id), now.millis()];
     let recorded = E::execute(connection, CLOSE_UNKNOWN.into(), values).await? == 1;
-    let charge = lock_charge::<E>(connection, &id).await?;
+    let charge = charges::lock::<E>(connection, &id).await?;
     Ok((charge.map_or(ChargeState::Closed, |charge| charge.state), recorded))
 }
 
@@ -269,7 +216,7 @@ async fn refund<E: Engine>(
     const TAKE: &str = "UPDATE charge SET refunded_fen = refunded_fen + $2 WHERE merchant_trade_id = $1";
     let (id, trade) = (asked.merchant_refund_id.clone(), asked.merchant_trade_id.clone());
     // The charge's lock comes first: two refunds of one charge wait for each other, two calls of one refund too.
-    let charge = lock_charge::<E>(connection, &trade).await?;
+    let charge = charges::lock::<E>(connection, &trade).await?;
     if let Some(known) = E::fetch(connection, REFUND.into(), values![id.as_str()]).await?.first() {
         let known = read_refund(known)?;
         return if known.asked == asked { Ok((known, false)) } else { Err(StoreError::Differs { what: "refund", id }) };
@@ -286,40 +233,8 @@ async fn refund<E: Engine>(
     Ok((Refund { asked, settle_at, settled_at: None }, true))
 }
 
-async fn owe<E: Engine>(connection: &mut E::Connection, owed: Vec<OwedCallback>) -> Result<(), StoreError> {
-    for callback in owed {
-        let values = values![callback.callback_id, callback.url, callback.body, callback.due.millis()];
-        E::execute(connection, CALLBACK.into(), values).await?;
-    }
-    Ok(())
-}
-
-async fn lock_charge<E: Engine>(connection: &mut E::Connection, id: &str) -> Result<Option<Charge>, StoreError> {
-    let rows = E::fetch(connection, locking!(charge_columns!("WHERE merchant_trade_id = $1")), values![id]).await?;
-    rows.first().map(read_charge).transpose().map_err(StoreError::from)
-}
-
 const REFUND: &str = "SELECT merchant_refund_id, merchant_trade_id, amount_fen, settle_at_ms, settled_at_ms \
                       FROM refund WHERE merchant_refund_id = $1";
-
-fn read_charge(row: &Row) -> Result<Charge, sqlx::Error> {
-    let wrong = |what: &str| sqlx::Error::Decode(format!("a charge has an unknown {what}").into());
-    Ok(Charge {
-        asked: NewCharge {
-            merchant_trade_id: row.text(0)?.to_owned(),
-            amount: Money::fen(row.int(2)?),
-            token: row.text(3)?.parse().map_err(|_| wrong("token"))?,
-            callback_url: row.text(4)?.to_owned(),
-            expires_at: Time::from_millis(row.int(5)?),
-        },
-        provider_charge_id: row.text(1)?.to_owned(),
-        state: ChargeState::from_name(row.text(6)?).ok_or_else(|| wrong("state"))?,
-        succeeds: row.int(7)? != 0,
-        decide_at: Time::from_millis(row.int(8)?),
-        closable: row.int(9)? != 0,
-        refunded: Money::fen(row.int(10)?),
-    })
-}
 
 fn read_refund(row: &Row) -> Result<Refund, sqlx::Error> {
     Ok(Refund {
@@ -330,15 +245,6 @@ fn read_refund(row: &Row) -> Result<Refund, sqlx::Error> {
         },
         settle_at: Time::from_millis(row.int(3)?),
         settled_at: row.optional_int(4)?.map(Time::from_millis),
-    })
-}
-
-fn read_callback(row: &Row) -> Result<Callback, sqlx::Error> {
-    Ok(Callback {
-        callback_id: row.text(0)?.to_owned(),
-        url: row.text(1)?.to_owned(),
-        body: row.text(2)?.to_owned(),
-        attempts: u32::try_from(row.int(3)?).unwrap_or(u32::MAX),
     })
 }
 
