@@ -34,6 +34,9 @@ pub trait DueWork: Sync {
     fn perform(&self, item: Self::Item) -> impl Future<Output = ()> + Send;
 }
 
+/// Rows are not read more often than this, however often the driver is woken: rows in flight are read along each time.
+const READ_PAUSE: Duration = Duration::from_millis(5);
+
 /// Bounds of [`drive`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -49,10 +52,11 @@ pub async fn drive<W: DueWork>(work: &W, limits: Limits, wake: &Notify, stop: &C
     let mut running = FuturesUnordered::new();
     let mut keys = HashSet::new();
     let mut next_poll = Instant::now();
+    let mut next_read = next_poll;
     // Whether there may be due rows that were not read yet.
     let mut more = true;
     while !stop.is_cancelled() {
-        if more && keys.len() < limits.in_flight_max {
+        if more && keys.len() < limits.in_flight_max && Instant::now() >= next_read {
             // Rows in flight are still due: asking for the whole bound leaves enough new ones to fill it.
             let items = match work.due(limits.in_flight_max).await {
                 Ok(items) => items,
@@ -62,7 +66,7 @@ pub async fn drive<W: DueWork>(work: &W, limits: Limits, wake: &Notify, stop: &C
                 }
             };
             more = items.len() >= limits.in_flight_max;
-            next_poll = Instant::now() + poll;
+            (next_poll, next_read) = (Instant::now() + poll, Instant::now() + READ_PAUSE);
             for item in items {
                 let key = work.key(&item);
                 if keys.len() < limits.in_flight_max && keys.insert(key.clone()) {
@@ -73,8 +77,10 @@ pub async fn drive<W: DueWork>(work: &W, limits: Limits, wake: &Notify, stop: &C
                 }
             }
         }
+        let wants_more = more && keys.len() < limits.in_flight_max;
         tokio::select! {
             Some(key) = running.next() => { keys.remove(&key); }
+            () = sleep_until(next_read), if wants_more => {}
             () = wake.notified() => more = true,
             () = sleep_until(next_poll) => more = true,
             () = stop.cancelled() => {}
