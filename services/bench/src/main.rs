@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bench::hop::{self, HopBench};
-use bench::purchases::{self, PurchaseOptions};
+use bench::purchases::{self, Layout, PurchaseOptions};
 use bench::shards::{self, ShardRole, ShardsBench};
 use bench::{Design, Engines, Findings, Options, Workload};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -24,7 +24,7 @@ enum Command {
     /// Holds, releases and refusals by every design; the journal against the bare insert; loading.
     #[command(after_help = EXAMPLES)]
     Holds(Holds),
-    /// Whole purchases through the public API, a process for each role, on Postgres.
+    /// Whole purchases through the public API on Postgres, by a process for each role and by one for all.
     #[command(after_help = PURCHASE_EXAMPLES)]
     Purchases(PurchasesArguments),
     /// Holds over 1,000 trains with one and with more shard processes on one Postgres: what each kind of process spends.
@@ -47,7 +47,8 @@ Engines are named by CHUNYUN_TEST_POSTGRES, CHUNYUN_TEST_REDIS and CHUNYUN_TEST_
 them; a design whose engine is missing is left out.";
 
 const PURCHASE_EXAMPLES: &str = "Examples:
-  scripts/bench purchases                             256 buyers for 15 seconds
+  scripts/bench purchases                             256 buyers, 15 seconds for each layout
+  scripts/bench purchases --layouts one-process
   scripts/bench purchases --buyers 64 --seconds 30 --json
 
 Needs CHUNYUN_TEST_POSTGRES, as scripts/engines sets it.";
@@ -114,9 +115,21 @@ struct PurchasesArguments {
     /// How long purchases are counted, in seconds.
     #[arg(long, default_value_t = 15.0, value_parser = seconds)]
     seconds: f64,
+    /// How the roles are spread over processes.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [LayoutName::Fleet, LayoutName::OneProcess])]
+    layouts: Vec<LayoutName>,
     /// The binary that hosts the roles; left out, the one beside this program.
     #[arg(long)]
     binary: Option<PathBuf>,
+}
+
+/// How the roles are spread over processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LayoutName {
+    /// A process for each role.
+    Fleet,
+    /// All roles in one process.
+    OneProcess,
 }
 
 #[derive(Debug, clap::Args)]
@@ -243,18 +256,31 @@ async fn buy(arguments: PurchasesArguments) -> Result<String, bench::BenchError>
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("chunyun"));
     let binary = arguments.binary.or(beside).filter(|binary| binary.exists());
     let time = Duration::from_secs_f64(arguments.seconds);
-    let options = PurchaseOptions {
-        binary: binary.ok_or_else(|| bench::BenchError::new("no binary: build it with cargo build --release"))?,
-        postgres: postgres()?,
-        buyers: arguments.buyers.into(),
-        warm_up: time / 3,
-        time,
-    };
+    let binary = binary.ok_or_else(|| bench::BenchError::new("no binary: build it with cargo build --release"))?;
+    let postgres = postgres()?;
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
-    let found = purchases::measure(options, |what| bar.set_message(what.to_owned())).await?;
+    let mut found = Vec::with_capacity(arguments.layouts.len());
+    for layout in &arguments.layouts {
+        let options = PurchaseOptions {
+            binary: binary.clone(),
+            postgres: postgres.clone(),
+            layout: match layout {
+                LayoutName::Fleet => Layout::ProcessPerRole,
+                LayoutName::OneProcess => Layout::OneProcess,
+            },
+            buyers: arguments.buyers.into(),
+            warm_up: time / 3,
+            time,
+        };
+        found.push(purchases::measure(options, |what| bar.set_message(what.to_owned())).await?);
+    }
     bar.finish_and_clear();
-    Ok(if arguments.json { format!("{:#}", purchases::to_json(&found)) } else { purchases::print(&found) })
+    Ok(if arguments.json {
+        format!("{:#}", found.iter().map(purchases::to_json).collect::<serde_json::Value>())
+    } else {
+        found.iter().map(purchases::print).collect::<Vec<_>>().join("\n")
+    })
 }
 
 async fn measure(arguments: Holds) -> Result<Findings, bench::BenchError> {

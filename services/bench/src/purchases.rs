@@ -1,5 +1,5 @@
-//! Whole purchases through the public API of a fleet with a process for each role: place, pay, the provider's callback,
-//! confirm, tickets. Says how many there are in a second, and what each role spends on one.
+//! Whole purchases through the public API of a fleet: place, pay, the provider's callback, confirm, tickets. Says how many
+//! there are in a second, and what each process spends on one.
 
 mod buyer;
 mod fleet;
@@ -18,6 +18,7 @@ use crate::purchases::buyer::{Buyer, Journeys, Seen};
 use crate::purchases::fleet::Fleet;
 
 pub use buyer::Step;
+pub use fleet::Layout;
 
 /// Buyers share so many connections, as behind the servers of an app.
 const CONNECTIONS: usize = 4;
@@ -29,6 +30,8 @@ pub struct PurchaseOptions {
     pub binary: PathBuf,
     /// A Postgres server where databases may be made.
     pub postgres: String,
+    /// How the roles are spread over processes.
+    pub layout: Layout,
     /// Buyers at once, each with an account and one purchase at a time.
     pub buyers: usize,
     /// Before anything is counted.
@@ -40,6 +43,8 @@ pub struct PurchaseOptions {
 /// What a run has found.
 #[derive(Clone, Debug)]
 pub struct Purchases {
+    /// How the roles were spread over processes.
+    pub layout: Layout,
     /// Buyers at once.
     pub buyers: usize,
     /// Purchases that ended with a ticket while they were counted.
@@ -69,7 +74,7 @@ impl Purchases {
 /// The fleet does not start, or nothing can be bought at all.
 pub async fn measure(options: PurchaseOptions, progress: impl Fn(&str)) -> Result<Purchases, BenchError> {
     progress("starting the fleet");
-    let fleet = Fleet::start(&options.binary, &options.postgres).await?;
+    let fleet = Fleet::start(&options.binary, &options.postgres, options.layout).await?;
     progress("putting trains on sale");
     let journeys = Arc::new(Journeys::open_sale(&fleet).await?);
     progress("making accounts");
@@ -104,7 +109,7 @@ pub async fn measure(options: PurchaseOptions, progress: impl Fn(&str)) -> Resul
     let cpu_us = before.into_iter().zip(after).map(|(before, (_, after))| spent(before, after)).collect();
     let steps = Step::ALL.into_iter().zip(micros);
     let steps = steps.map(|(step, all)| (step, all.value_at_quantile(0.5), all.value_at_quantile(0.99))).collect();
-    Ok(Purchases { buyers: options.buyers, bought, failed, failure, time, steps, cpu_us })
+    Ok(Purchases { layout: options.layout, buyers: options.buyers, bought, failed, failure, time, steps, cpu_us })
 }
 
 /// The tables of a run as text.
@@ -121,7 +126,8 @@ pub fn print(found: &Purchases) -> String {
     cpu.add_row(vec!["all".to_owned(), format!("{total:.0}")]);
     let failure = found.failure.as_ref().map(|why| format!(", the first: {why}")).unwrap_or_default();
     format!(
-        "{} buyers: {} purchases in {:.1} s, {:.0} per second; {} failed{failure}\n\n{steps}\n\n{cpu}\n",
+        "{}, {} buyers: {} purchases in {:.1} s, {:.0} per second; {} failed{failure}\n\n{steps}\n\n{cpu}\n",
+        found.layout.name(),
         found.buyers,
         found.bought,
         found.time.as_secs_f64(),
@@ -135,6 +141,7 @@ pub fn to_json(found: &Purchases) -> Value {
     let steps = found.steps.iter().map(|(step, p50, p99)| json!({"step": step.name(), "p50_us": p50, "p99_us": p99}));
     let cpu = found.cpu_us.iter().map(|(name, micros)| json!({"process": name, "cpu_us_per_purchase": micros}));
     json!({
+        "layout": found.layout.name(),
         "buyers": found.buyers,
         "purchases": found.bought,
         "failed": found.failed,

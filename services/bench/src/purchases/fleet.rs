@@ -20,6 +20,25 @@ const ROLES: [&str; 7] = ["inventory-shard", "sandbox-provider", "payment", "ord
 /// Settings of databases.
 const DATABASES: [&str; 5] = ["JOURNAL", "ORDER", "PAYMENT", "WAITLIST", "SANDBOX_PROVIDER"];
 
+/// How the roles are spread over processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Each role has its own, and calls go over the network.
+    ProcessPerRole,
+    /// All share one, and calls between roles stay within it.
+    OneProcess,
+}
+
+impl Layout {
+    /// In words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ProcessPerRole => "a process for each role",
+            Self::OneProcess => "all roles in one process",
+        }
+    }
+}
+
 /// A running fleet; its processes end with it.
 pub struct Fleet {
     binary: PathBuf,
@@ -40,7 +59,7 @@ impl Drop for Process {
 }
 
 impl Fleet {
-    pub async fn start(binary: &Path, postgres: &str) -> Result<Self, BenchError> {
+    pub async fn start(binary: &Path, postgres: &str, layout: Layout) -> Result<Self, BenchError> {
         let folder = tempfile::tempdir().map_err(BenchError::because("no temporary directory"))?;
         let mut connection =
             PgConnection::connect(postgres).await.map_err(BenchError::because("Postgres did not answer"))?;
@@ -59,27 +78,30 @@ impl Fleet {
         }
         let ports = ROLES.iter().map(|role| Ok((*role, free_port()?))).collect::<Result<Vec<_>, BenchError>>()?;
         let callbacks = free_port()?;
-        let config = fleet.write_configuration(&ports, callbacks)?;
-        for (role, port) in ports {
+        let config = fleet.write_configuration(&ports, callbacks, layout)?;
+        let gateway = ports.iter().find(|(role, _)| *role == "gateway").map_or(0, |(_, port)| *port);
+        fleet.gateway = gateway;
+        let processes: Vec<(&'static str, String, u16)> = match layout {
+            Layout::OneProcess => vec![("all roles", ROLES.join(","), gateway)],
+            Layout::ProcessPerRole => ports.iter().map(|(role, port)| (*role, (*role).to_owned(), *port)).collect(),
+        };
+        for (name, roles, port) in processes {
             let mut command = Command::new(binary);
-            command.args(["serve", "--roles", role, "--config"]).arg(&config).envs(environment.iter().cloned());
+            command.args(["serve", "--roles", &roles, "--config"]).arg(&config).envs(environment.iter().cloned());
             command.env("CHUNYUN_TELEMETRY__LOG_FILTER", "error");
-            match role {
-                "gateway" => {
-                    command.args(["--listen", &format!("127.0.0.1:{port}")]);
-                    fleet.gateway = port;
-                }
-                _ => {
-                    command.env("CHUNYUN_LISTEN__INTERNAL", format!("127.0.0.1:{port}"));
-                }
+            let hosts = |role: &str| roles.split(',').any(|hosted| hosted == role);
+            if hosts("gateway") {
+                command.args(["--listen", &format!("127.0.0.1:{port}")]);
+            } else {
+                command.env("CHUNYUN_LISTEN__INTERNAL", format!("127.0.0.1:{port}"));
             }
-            if role == "inventory-shard" {
+            if hosts("inventory-shard") {
                 command.args(["--shard", "inventory-shard-0"]);
             }
-            if role == "payment" {
+            if hosts("payment") {
                 command.env("CHUNYUN_LISTEN__CALLBACKS", format!("127.0.0.1:{callbacks}"));
             }
-            fleet.processes.push((role, start(command, role)?));
+            fleet.processes.push((name, start(command, name)?));
         }
         Ok(fleet)
     }
@@ -114,7 +136,12 @@ impl Fleet {
         used
     }
 
-    fn write_configuration(&self, ports: &[(&str, u16)], callbacks: u16) -> Result<PathBuf, BenchError> {
+    fn write_configuration(
+        &self,
+        ports: &[(&str, u16)],
+        callbacks: u16,
+        layout: Layout,
+    ) -> Result<PathBuf, BenchError> {
         let folder = self.folder.path();
         let (policy, config) = (folder.join("policy.toml"), folder.join("chunyun.toml"));
         let mut text = format!(
@@ -122,15 +149,21 @@ impl Fleet {
             policy.display(),
             folder.join("keys.toml").display()
         );
-        let mut shard = 0;
-        for (role, port) in ports {
+        // Roles in one process find each other without addresses.
+        let addresses: &[(&str, u16)] = if layout == Layout::OneProcess { &[] } else { ports };
+        let mut shards = String::new();
+        for (role, port) in addresses {
             match *role {
-                "inventory-shard" => shard = *port,
+                "inventory-shard" => {
+                    shards = format!(
+                        "[[shards.list]]\nname = \"inventory-shard-0\"\naddress = \"http://127.0.0.1:{port}\"\n"
+                    );
+                }
                 "gateway" => {}
                 role => text += &format!("{} = \"http://127.0.0.1:{port}\"\n", role.replace('-', "_")),
             }
         }
-        text += &format!("[[shards.list]]\nname = \"inventory-shard-0\"\naddress = \"http://127.0.0.1:{shard}\"\n");
+        text += &shards;
         let written = std::fs::write(&policy, POLICY).and_then(|()| std::fs::write(&config, text));
         written.map_err(BenchError::because("the configuration could not be written"))?;
         Ok(config)
