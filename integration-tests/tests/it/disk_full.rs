@@ -40,6 +40,10 @@ impl SmallDisk {
         std::fs::remove_file(self.filler()).unwrap();
     }
 
+    fn make_read_only(&self) {
+        assert!(runs(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0)));
+    }
+
     fn filler(&self) -> PathBuf {
         self.0.join("filler")
     }
@@ -114,18 +118,40 @@ fn a_journal_that_cannot_be_written_is_said_so_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     // Root may write whatever its mode: a directory in the file's place cannot be written by anybody.
     std::fs::create_dir(dir.path().join("journal.db")).unwrap();
-    let journal = format!("sqlite:{}", dir.path().join("journal.db").display());
-    let config = dir.path().join("chunyun.toml");
+    let said = starts_in_vain(dir.path(), "inventory-shard", "JOURNAL", &dir.path().join("journal.db"));
+    assert!(said.contains("unable to open database file"), "{said}");
+}
+
+#[tokio::test]
+async fn a_file_on_a_read_only_disk_is_said_so_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&dir.path().join("disk")) else {
+        return skipped("a read-only disk", "this process may not mount a small one");
+    };
+    // Files that were written before, by a process that left them in order: nothing of theirs has to be migrated.
+    let journal = disk.0.join("journal.db");
+    let shard = Shard::start(dir.path(), "inventory-shard-0", &format!("sqlite:{}", journal.display()));
+    assert_eq!(shard.serving.terminate(), Some(0));
+    disk.make_read_only();
+    starts_in_vain(dir.path(), "inventory-shard", "JOURNAL", &journal);
+    starts_in_vain(dir.path(), "order", "ORDER", &disk.0.join("order.db"));
+}
+
+/// Starts a role on a file that cannot be written: it must end at once, and say which file and what to do. What it says.
+fn starts_in_vain(dir: &Path, role: &str, keeper: &str, file: &Path) -> String {
+    let config = dir.join("chunyun.toml");
     std::fs::write(&config, "[[shards.list]]\nname = \"inventory-shard-0\"\n").unwrap();
     let output = Command::new(binary())
-        .args(["serve", "--roles", "inventory-shard", "--config"])
+        .args(["serve", "--roles", role, "--config"])
         .arg(&config)
         .arg("--data")
-        .arg(dir.path())
-        .env("CHUNYUN_STORAGE__JOURNAL", &journal)
+        .arg(dir)
+        .env(format!("CHUNYUN_STORAGE__{keeper}"), format!("sqlite:{}", file.display()))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
-    assert!(said.contains("inventory-shard") && said.contains("unable to open database file"), "{said}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{role} started");
+    let told = [role, &format!("cannot write {}", file.display()), "make it so, or name another file"];
+    assert!(told.iter().all(|word| said.contains(word)), "{said}");
+    said
 }

@@ -81,6 +81,17 @@ pub enum OpenError {
         /// What the driver said.
         source: sqlx::Error,
     },
+    /// A SQLite file can only be read, or not even that.
+    #[error(
+        "cannot write {path}: this process must be able to write the file and its directory, on a disk that is not \
+         read-only; make it so, or name another file"
+    )]
+    NotWritable {
+        /// The file.
+        path: String,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
     /// A server setting would lose acknowledged writes.
     #[error("postgres has {setting}={value}, which loses acknowledged writes: set {setting}=on")]
     UnsafeSetting {
@@ -134,7 +145,7 @@ impl SqliteDatabase {
     /// Opens a file, created where there is none: WAL, synchronous FULL, foreign keys, one writer.
     ///
     /// # Errors
-    /// When the file cannot be opened.
+    /// When the file cannot be opened, or not be written.
     pub async fn open(path: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
         let connect = SqliteConnectOptions::new()
             .filename(path)
@@ -150,9 +161,16 @@ impl SqliteDatabase {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let failed = |source| OpenError::Connect { url: format!("sqlite:{}", path.display()), source };
+        let failed = |source| {
+            if is_not_writable(&source) {
+                OpenError::NotWritable { path: path.display().to_string(), source }
+            } else {
+                OpenError::Connect { url: format!("sqlite:{}", path.display()), source }
+            }
+        };
         // The writer first: it makes the file and its WAL, which readers need.
         let writer = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
+        check_writable(&writer).await.map_err(failed)?;
         let reader = connect.create_if_missing(false).pragma("query_only", "on").row_buffer_size(READ_AHEAD_ROWS);
         let readers = pool(options.connections_max).connect_lazy_with(reader);
         Ok(Self { readers, writer })
@@ -173,6 +191,25 @@ impl SqliteDatabase {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// SQLite opens a file that it may only read without a word, and all goes well until the first write.
+async fn check_writable(writer: &SqlitePool) -> Result<(), sqlx::Error> {
+    let mut transaction = writer.begin().await?;
+    let written = sqlx::query("CREATE TABLE is_writable (id INTEGER)").execute(&mut *transaction).await;
+    transaction.rollback().await?;
+    match written {
+        Err(error) if is_not_writable(&error) => Err(error),
+        // A full disk, or a writer of another process, may pass: that is no reason not to start.
+        _ => Ok(()),
+    }
+}
+
+/// Whether SQLite says that the file is read-only, or that it or what belongs beside it cannot be opened.
+fn is_not_writable(error: &sqlx::Error) -> bool {
+    // The low byte of an extended result code is the primary one: 8 is READONLY, 14 is CANTOPEN.
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u16>().ok()).is_some_and(|code| matches!(code & 0xff, 8 | 14))
 }
 
 async fn open_postgres(url: &SecretString, options: &OpenOptions) -> Result<PgPool, OpenError> {
