@@ -42,6 +42,8 @@ pub enum Temper {
     Pays,
     /// Pays, then gives one ticket back.
     Refunds,
+    /// Pays, then exchanges one ticket for another train.
+    Changes,
     /// Cancels instead of paying.
     Cancels,
     /// Forgets the order: it lapses.
@@ -144,6 +146,7 @@ fn temper(random: &mut impl Rng) -> Temper {
         0..5 => Temper::Forgets,
         5..10 => Temper::Cancels,
         10..20 => Temper::Refunds,
+        20..25 => Temper::Changes,
         _ => Temper::Pays,
     }
 }

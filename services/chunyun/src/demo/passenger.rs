@@ -1,5 +1,7 @@
 //! One party from its search to its tickets, through the public API alone.
 
+mod change;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -164,11 +166,13 @@ impl Party {
                     .await?;
                 self.tally.cancelled += party;
             }
-            Temper::Pays | Temper::Refunds => {
+            Temper::Pays | Temper::Refunds | Temper::Changes => {
                 let order = self.pay(order.order_id).await?;
                 self.note_tickets(&order);
-                if self.wish.temper == Temper::Refunds {
-                    self.refund(&order).await?;
+                match self.wish.temper {
+                    Temper::Refunds => self.refund(&order).await?,
+                    Temper::Changes => self.change(&order).await?,
+                    _ => {}
                 }
             }
         }

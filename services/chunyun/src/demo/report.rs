@@ -53,7 +53,7 @@ impl Report<'_> {
 
     /// Tickets that passengers were given and the databases do not hold.
     fn lost(&self) -> u64 {
-        self.tally.sold.saturating_sub(self.audit.tickets)
+        (self.tally.sold + self.tally.changed).saturating_sub(self.audit.tickets)
     }
 
     /// Seat-segments sold, of all that were on sale, from 0 to 1.
@@ -98,6 +98,7 @@ impl Report<'_> {
             "sold_from_line": self.tally.sold_from_line,
             "refused": self.tally.refused,
             "refunded": self.tally.refunded,
+            "changed": self.tally.changed,
             "cancelled": self.tally.cancelled,
             "lapsed": self.tally.forgotten,
             "lost": self.lost(),
@@ -147,7 +148,7 @@ impl Report<'_> {
     fn outcome(&self) -> String {
         let tally = self.tally;
         let mut table = render::table(["tickets", "count"]);
-        let rows: [(&str, String); 9] = [
+        let rows: [(&str, String); 10] = [
             ("asked for", tally.asked.to_string()),
             ("sold", tally.sold.to_string()),
             ("  of these to the line", tally.sold_from_line.to_string()),
@@ -155,6 +156,7 @@ impl Report<'_> {
             ("cancelled unpaid", tally.cancelled.to_string()),
             ("left to lapse", tally.forgotten.to_string()),
             ("refunded", tally.refunded.to_string()),
+            ("changed", tally.changed.to_string()),
             ("seats x segments filled", format!("{:.2} %", self.fill() * 100.0)),
             ("orders per second in the rush", format!("{:.0}", self.orders_per_second())),
         ];

@@ -22,6 +22,8 @@ pub enum Call {
     Cancel,
     /// RefundTicket.
     Refund,
+    /// ChangeTicket.
+    Change,
     /// JoinWaitlist.
     Join,
 }
@@ -36,6 +38,7 @@ impl Call {
             Self::Ticket => "pay to ticket",
             Self::Cancel => "cancel",
             Self::Refund => "refund",
+            Self::Change => "change",
             Self::Join => "join line",
         }
     }
@@ -54,6 +57,8 @@ pub struct Tally {
     pub refused: u64,
     /// Tickets given back.
     pub refunded: u64,
+    /// Tickets exchanged for others.
+    pub changed: u64,
     /// Tickets of orders that were cancelled.
     pub cancelled: u64,
     /// Tickets of orders that were left to lapse.
@@ -114,6 +119,13 @@ impl Tally {
         *self.sold_segments.entry(train).or_default() -= seat_segments(interval, standing);
     }
 
+    /// Notes a ticket that was exchanged for another: the train, the interval and whether it is a standing ticket, of each.
+    pub fn exchanged(&mut self, old: (TrainIndex, Interval, bool), new: (TrainIndex, Interval, bool)) {
+        self.changed += 1;
+        *self.sold_segments.entry(old.0).or_default() -= seat_segments(old.1, old.2);
+        *self.sold_segments.entry(new.0).or_default() += seat_segments(new.1, new.2);
+    }
+
     /// Adds a worker's part.
     pub fn merge(&mut self, other: Self) {
         self.asked += other.asked;
@@ -121,6 +133,7 @@ impl Tally {
         self.sold_from_line += other.sold_from_line;
         self.refused += other.refused;
         self.refunded += other.refunded;
+        self.changed += other.changed;
         self.cancelled += other.cancelled;
         self.forgotten += other.forgotten;
         self.orders += other.orders;
