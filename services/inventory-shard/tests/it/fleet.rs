@@ -18,7 +18,7 @@ use tokio::sync::watch;
 pub struct Fleet {
     pub router: ShardRouter,
     pub switchboard: Switchboard,
-    journal: Arc<dyn Journal>,
+    pub journal: Arc<dyn Journal>,
     discovery: Arc<Memberships>,
     shards: Vec<Running>,
     /// Asks all shards to leave.

@@ -4,6 +4,7 @@
 
 mod fleet;
 mod moving;
+mod quarantine;
 mod streams;
 
 use fleet::{Fleet, SECOND, hold, hold_id, person, wire_run};

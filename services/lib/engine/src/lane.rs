@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Run, SlotId};
+use domain::{Run, SlotId, Time};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -285,6 +285,9 @@ impl Lane {
                 Action::Quarantined { run, broken } => {
                     EngineMetrics::add(&self.metrics.quarantined_runs, 1);
                     tracing::error!(%run, invariant = broken.id, "train-date quarantined: {broken}");
+                    // Those who show it look at it anew, and find that nothing can be bought of it.
+                    let (epoch, version, time) = (Epoch(0), Version(0), Time::default());
+                    self.shown.changes.record([RunChange { run, epoch, version, time }]);
                 }
                 Action::Released { slot, epoch } => released.push((slot, epoch)),
             }
