@@ -159,3 +159,28 @@ fn add<K: Ord>(into: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
         *into.entry(key).or_default() += count;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use timetable::Timetable;
+
+    use super::*;
+
+    #[test]
+    fn an_exchange_moves_what_is_sold_from_one_train_to_the_other() {
+        let timetable = Timetable::sample();
+        let mut trains = timetable.train_indexes();
+        let (old, new) = (trains.next().unwrap(), trains.next().unwrap());
+        let interval = |to| Interval::new(0, to).unwrap();
+        let mut tally = Tally::default();
+        tally.issued(old, interval(3), false);
+        tally.exchanged((old, interval(3), false), (new, interval(2), false));
+        let mut of_other_worker = Tally::default();
+        of_other_worker.issued(old, interval(1), false);
+        of_other_worker.exchanged((old, interval(1), false), (new, interval(4), true));
+        tally.merge(of_other_worker);
+        // A standing ticket fills no seat.
+        assert_eq!((tally.sold, tally.changed), (2, 2));
+        assert_eq!(tally.sold_segments, BTreeMap::from([(old, 0), (new, 2)]));
+    }
+}
