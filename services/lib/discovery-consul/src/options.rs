@@ -17,7 +17,7 @@ pub struct ConsulOptions {
     pub token: Option<SecretString>,
     /// The fleet's name: begins every name in Consul, so that several fleets can share one.
     pub fleet: String,
-    /// Between two health checks of a shard, in ms.
+    /// Between two health checks of a shard, in ms; Consul takes less than a second for one.
     pub check_interval_ms: u32,
     /// How long a health check may take, in ms.
     pub check_timeout_ms: u32,
