@@ -95,7 +95,7 @@ impl Fleet {
             } else {
                 command.env("CHUNYUN_LISTEN__INTERNAL", format!("127.0.0.1:{port}"));
             }
-            if hosts("inventory-shard") {
+            if layout == Layout::ProcessPerRole && hosts("inventory-shard") {
                 command.args(["--shard", "inventory-shard-0"]);
             }
             if hosts("payment") {
@@ -151,19 +151,15 @@ impl Fleet {
         );
         // Roles in one process find each other without addresses.
         let addresses: &[(&str, u16)] = if layout == Layout::OneProcess { &[] } else { ports };
-        let mut shards = String::new();
+        let mut shard = String::new();
         for (role, port) in addresses {
             match *role {
-                "inventory-shard" => {
-                    shards = format!(
-                        "[[shards.list]]\nname = \"inventory-shard-0\"\naddress = \"http://127.0.0.1:{port}\"\n"
-                    );
-                }
+                "inventory-shard" => shard = format!("address = \"http://127.0.0.1:{port}\"\n"),
                 "gateway" => {}
                 role => text += &format!("{} = \"http://127.0.0.1:{port}\"\n", role.replace('-', "_")),
             }
         }
-        text += &shards;
+        text += &format!("[[shards.list]]\nname = \"inventory-shard-0\"\n{shard}");
         let written = std::fs::write(&policy, POLICY).and_then(|()| std::fs::write(&config, text));
         written.map_err(BenchError::because("the configuration could not be written"))?;
         Ok(config)
