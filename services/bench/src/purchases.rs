@@ -3,6 +3,7 @@
 
 mod buyer;
 mod fleet;
+mod steps;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::purchases::fleet::Fleet;
 
 pub use buyer::Step;
 pub use fleet::Layout;
+pub use steps::ByStep;
 
 /// Buyers share so many connections, as behind the servers of an app.
 const CONNECTIONS: usize = 4;
@@ -59,6 +61,8 @@ pub struct Purchases {
     pub steps: Vec<(Step, u64, u64)>,
     /// Processor time of each process per purchase, in µs: the roles, Postgres, and the buyers themselves.
     pub cpu_us: Vec<(String, f64)>,
+    /// The same by step, all buyers taking each step together, less what the process spends doing nothing.
+    pub by_step: ByStep,
 }
 
 impl Purchases {
@@ -97,7 +101,7 @@ pub async fn measure(options: PurchaseOptions, progress: impl Fn(&str)) -> Resul
     let (after, time) = (fleet.cpu(), begun.elapsed());
     let seen_then = std::mem::replace(&mut *seen.lock(), Seen::new());
     stop.store(true, Ordering::Relaxed);
-    buyers.join_all().await;
+    let buyers = buyers.join_all().await;
     let Seen { bought, failed, failure, micros } = seen_then;
     if bought == 0 {
         let why = failure.unwrap_or_else(|| "no purchase ended in time".to_owned());
@@ -109,7 +113,10 @@ pub async fn measure(options: PurchaseOptions, progress: impl Fn(&str)) -> Resul
     let cpu_us = before.into_iter().zip(after).map(|(before, (_, after))| spent(before, after)).collect();
     let steps = Step::ALL.into_iter().zip(micros);
     let steps = steps.map(|(step, all)| (step, all.value_at_quantile(0.5), all.value_at_quantile(0.99))).collect();
-    Ok(Purchases { layout: options.layout, buyers: options.buyers, bought, failed, failure, time, steps, cpu_us })
+    progress("buying step by step");
+    let by_step = steps::measure(&fleet, buyers).await?;
+    let (layout, buyers) = (options.layout, options.buyers);
+    Ok(Purchases { layout, buyers, bought, failed, failure, time, steps, cpu_us, by_step })
 }
 
 /// The tables of a run as text.
@@ -124,9 +131,16 @@ pub fn print(found: &Purchases) -> String {
     }
     let total: f64 = found.cpu_us.iter().map(|(_, micros)| micros).sum();
     cpu.add_row(vec!["all".to_owned(), format!("{total:.0}")]);
+    let [place, pay, ticket] = steps::heads();
+    let mut by_step = crate::report::table(&["CPU us by step", place, pay, ticket]);
+    for (name, micros) in &found.by_step {
+        by_step.add_row(std::iter::once(name.clone()).chain(micros.iter().map(|it| format!("{it:.0}"))));
+    }
+    let sum = |step: usize| found.by_step.iter().map(|(_, micros)| micros[step]).sum::<f64>();
+    by_step.add_row(std::iter::once("all".to_owned()).chain((0..3).map(|step| format!("{:.0}", sum(step)))));
     let failure = found.failure.as_ref().map(|why| format!(", the first: {why}")).unwrap_or_default();
     format!(
-        "{}, {} buyers: {} purchases in {:.1} s, {:.0} per second; {} failed{failure}\n\n{steps}\n\n{cpu}\n",
+        "{}, {} buyers: {} purchases in {:.1} s, {:.0} per second; {} failed{failure}\n\n{steps}\n\n{cpu}\n\n{by_step}\n",
         found.layout.name(),
         found.buyers,
         found.bought,
@@ -140,6 +154,9 @@ pub fn print(found: &Purchases) -> String {
 pub fn to_json(found: &Purchases) -> Value {
     let steps = found.steps.iter().map(|(step, p50, p99)| json!({"step": step.name(), "p50_us": p50, "p99_us": p99}));
     let cpu = found.cpu_us.iter().map(|(name, micros)| json!({"process": name, "cpu_us_per_purchase": micros}));
+    let by_step = found.by_step.iter().map(
+        |(name, [place, pay, ticket])| json!({"process": name, "place_us": place, "pay_us": pay, "ticket_us": ticket}),
+    );
     json!({
         "layout": found.layout.name(),
         "buyers": found.buyers,
@@ -150,6 +167,7 @@ pub fn to_json(found: &Purchases) -> Value {
         "per_second": found.per_second(),
         "steps": steps.collect::<Vec<_>>(),
         "cpu": cpu.collect::<Vec<_>>(),
+        "cpu_by_step": by_step.collect::<Vec<_>>(),
     })
 }
 

@@ -149,7 +149,8 @@ impl Buyer {
         Ok(Self { gateway, token, journeys, next_passenger, random: SmallRng::seed_from_u64(number as u64) })
     }
 
-    pub async fn buy_on(mut self, seen: Arc<Mutex<Seen>>, stop: Arc<AtomicBool>) {
+    /// Buys one ticket after the other until it is told to stop.
+    pub async fn buy_on(mut self, seen: Arc<Mutex<Seen>>, stop: Arc<AtomicBool>) -> Self {
         while !stop.load(Ordering::Relaxed) {
             let bought = self.buy().await;
             let mut seen = seen.lock();
@@ -166,6 +167,7 @@ impl Buyer {
                 }
             }
         }
+        self
     }
 
     /// One purchase; how long each step took, in the order of [`Step::ALL`].
@@ -173,8 +175,7 @@ impl Buyer {
         let begun = Instant::now();
         let order_id = self.place().await?;
         let placed = begun.elapsed();
-        let request = gateway::PayOrderRequest { order_id: order_id.clone(), payment_token: "sandbox-ok".to_owned() };
-        self.gateway.pay_order(authorized(request, &self.token)).await?;
+        self.pay(&order_id, "sandbox-ok").await?;
         let paid = begun.elapsed();
         let ticket = tokio::time::timeout(TICKET_TIMEOUT, self.ticket(order_id)).await;
         ticket.map_err(|_| Status::deadline_exceeded("no ticket in time"))??;
@@ -182,7 +183,8 @@ impl Buyer {
         Ok([placed, paid - placed, bought - paid, bought])
     }
 
-    async fn place(&mut self) -> Result<String, Status> {
+    /// Places an order: its id.
+    pub async fn place(&mut self) -> Result<String, Status> {
         self.next_passenger += 1;
         let order_id = uuid::Uuid::now_v7().to_string();
         let passenger = wire::Passenger {
@@ -203,8 +205,15 @@ impl Buyer {
         Ok(order_id)
     }
 
+    /// Pays an order by a token of the sandbox provider.
+    pub async fn pay(&mut self, order_id: &str, payment_token: &str) -> Result<(), Status> {
+        let (order_id, payment_token) = (order_id.to_owned(), payment_token.to_owned());
+        let request = gateway::PayOrderRequest { order_id, payment_token };
+        self.gateway.pay_order(authorized(request, &self.token)).await.map(drop)
+    }
+
     /// Watches the order until it has its ticket.
-    async fn ticket(&mut self, order_id: String) -> Result<(), Status> {
+    pub async fn ticket(&mut self, order_id: String) -> Result<(), Status> {
         loop {
             let request = gateway::WatchOrderRequest { order_id: order_id.clone() };
             let mut request = authorized(request, &self.token);

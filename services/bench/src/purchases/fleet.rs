@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::BenchError;
 use crate::cpu::{self, Processes};
 use crate::databases::new_database;
+use crate::purchases::steps::DECIDE_AFTER;
 
 const POLICY: &str = "[sale]\nopen_minute = 0\nclose_minute = 1440\nclose_minute_tuesday = 1440\n";
 
@@ -159,6 +160,7 @@ impl Fleet {
                 role => text += &format!("{} = \"http://127.0.0.1:{port}\"\n", role.replace('-', "_")),
             }
         }
+        text += &format!("[sandbox_provider.behaviour]\nslow_delay_ms = {}\n", DECIDE_AFTER.as_millis());
         text += &format!("[[shards.list]]\nname = \"inventory-shard-0\"\n{shard}");
         let written = std::fs::write(&policy, POLICY).and_then(|()| std::fs::write(&config, text));
         written.map_err(BenchError::because("the configuration could not be written"))?;
