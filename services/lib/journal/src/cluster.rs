@@ -113,7 +113,9 @@ async fn open_cluster(cluster: &ClusterConfig) -> Result<Arc<dyn Journal>, Journ
     {
         return Err(JournalError::Configuration(format!("{} was not created yet", cluster.url)));
     }
-    match Database::open(&cluster.url, &cluster.options).await? {
+    // An append joins the slots it sends with those it has locked.
+    let options = OpenOptions { rows_by_index: false, ..cluster.options.clone() };
+    match Database::open(&cluster.url, &options).await? {
         Database::Sqlite(database) => {
             let mut connection = database.readers().acquire().await?;
             steps::sqlite::check(&mut connection, &slots, &partitions).await?;

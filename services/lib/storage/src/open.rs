@@ -13,16 +13,13 @@ use crate::DatabaseUrl;
 /// How many rows SQLite's thread reads ahead of whoever awaits them: fewer switches between threads on long reads.
 const READ_AHEAD_ROWS: usize = 512;
 
-/// Every statement of a service finds its rows by index, many at once by as many look-ups, whatever its parameters: so it
-/// is planned once. Statistics lag behind a table that fills: left to them, a plan made while it was empty reads all of it
-/// for each statement once it is full. Compiling a plan to machine code takes longer than any of them runs.
-const BY_INDEX: [(&str, &str); 5] = [
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("plan_cache_mode", "force_generic_plan"),
-    ("jit", "off"),
-];
+/// No statement's best plan depends on its parameters, so each is planned once for a connection. Compiling a plan to machine
+/// code takes longer than any of them runs.
+const PLANNED_ONCE: [(&str, &str); 2] = [("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
+
+/// See [`OpenOptions::rows_by_index`].
+const ROWS_BY_INDEX: [(&str, &str); 3] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
 
 /// An open database of either engine. Cloning shares the pools.
 #[derive(Clone, Debug)]
@@ -55,6 +52,10 @@ pub struct OpenOptions {
     pub idle_in_transaction_timeout_ms: u64,
     /// The name the connections carry in `pg_stat_activity`.
     pub application_name: &'static str,
+    /// Whether every statement finds its rows by index, many at once by as many look-ups (Postgres). Statistics lag behind a
+    /// table that fills: left to them, a plan made while it was empty reads all of it for each statement once it is full.
+    /// Not for statements that join their own parameters with each other: each would be looked for among all.
+    pub rows_by_index: bool,
 }
 
 impl Default for OpenOptions {
@@ -66,6 +67,7 @@ impl Default for OpenOptions {
             lock_timeout_ms: 2_000,
             idle_in_transaction_timeout_ms: 5_000,
             application_name: "chunyun",
+            rows_by_index: true,
         }
     }
 }
@@ -222,7 +224,8 @@ async fn open_postgres(url: &SecretString, options: &OpenOptions) -> Result<PgPo
             ("lock_timeout", options.lock_timeout_ms),
             ("idle_in_transaction_session_timeout", options.idle_in_transaction_timeout_ms),
         ])
-        .options(BY_INDEX);
+        .options(PLANNED_ONCE)
+        .options(if options.rows_by_index { &ROWS_BY_INDEX[..] } else { &[] }.iter().copied());
     let pool = PgPoolOptions::new()
         .max_connections(options.connections_max)
         .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))

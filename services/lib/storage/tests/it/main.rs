@@ -328,6 +328,21 @@ async fn postgres_connections_carry_their_time_outs() {
 }
 
 #[tokio::test]
+async fn joins_of_parameters_are_hashed_where_rows_are_not_all_found_by_index() {
+    let Some(pool) = postgres().await else { return };
+    let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&pool).await.unwrap();
+    let server = std::env::var("CHUNYUN_TEST_POSTGRES").unwrap();
+    let url = format!("{}/{name}", &server[..server.rfind('/').unwrap()]).parse().unwrap();
+    for (rows_by_index, hashed) in [(true, "off"), (false, "on")] {
+        let options = OpenOptions { rows_by_index, ..OpenOptions::default() };
+        let Database::Postgres(pool) = Database::open(&url, &options).await.unwrap() else { unreachable!("postgres") };
+        let setting: String =
+            sqlx::query_scalar("SELECT current_setting('enable_hashjoin')").fetch_one(&pool).await.unwrap();
+        assert_eq!(setting, hashed);
+    }
+}
+
+#[tokio::test]
 async fn an_unreachable_server_is_named_without_its_password() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("postgres://u:canary@127.0.0.1:{port}/d").parse().unwrap();
