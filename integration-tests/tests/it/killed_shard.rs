@@ -83,7 +83,8 @@ async fn the_trains_of_a_killed_shard_sell_again() {
     done.say("shards killed");
     let failed = failed_of_others(&done, &kills);
     say(&kills, failed);
-    assert!(failed.0 * 100 <= failed.1, "the other shards never stopped");
+    assert!(failed.1 > 0, "other trains were asked for meanwhile");
+    assert!(failed.0 as f64 <= FAILED_GOAL * failed.1 as f64, "the other shards never stopped");
     done.expect_all(&fleet).await;
     let audited = fleet.stop_and_audit();
     assert_eq!(audited["violations"], Value::Array(Vec::new()), "{audited}");
