@@ -169,7 +169,7 @@ impl Keeper {
                 let look = engine.read(run, READ_TIMEOUT, |train_date| Look {
                     board: train_date.board(),
                     has_line: train_date.waiting() > 0,
-                    is_sold: train_date.holds().any(|hold| hold.stage.is_live()),
+                    is_sold: train_date.is_taken(),
                 });
                 (run, look.await)
             })

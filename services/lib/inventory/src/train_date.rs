@@ -138,6 +138,11 @@ impl TrainDate {
         self.sale.iter().flat_map(|sale| sale.holds.iter().map(|hold| sale.view(hold)))
     }
 
+    /// Whether anybody has a place on it. Looks at no hold: there may be a great many that have ended.
+    pub fn is_taken(&self) -> bool {
+        self.sale.as_ref().is_some_and(|sale| !sale.persons.is_empty())
+    }
+
     /// How many holds and entries it remembers: what a snapshot lists.
     pub fn size(&self) -> usize {
         self.sale.as_ref().map_or(0, |sale| sale.holds.len() + sale.line.entries().len())

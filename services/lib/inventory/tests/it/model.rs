@@ -292,6 +292,7 @@ impl Pair {
     }
 
     fn compare_counts(&self) {
+        assert_eq!(self.train.aggregate.is_taken(), self.naive.live().next().is_some());
         for class in [SeatClass::Second, SeatClass::HardSleeper] {
             let mut counts = vec![0; self.stops * (self.stops - 1) / 2];
             self.train.aggregate.counts_all(class, &mut counts);

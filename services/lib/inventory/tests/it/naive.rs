@@ -188,7 +188,7 @@ impl Naive {
         }
     }
 
-    fn live(&self) -> impl Iterator<Item = &Ticket> {
+    pub fn live(&self) -> impl Iterator<Item = &Ticket> {
         self.tickets.values().flat_map(BTreeMap::values)
     }
 
