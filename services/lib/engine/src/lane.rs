@@ -14,6 +14,7 @@ use ownership::{
     Action, Epoch, Failure, Heartbeat, Input, Now, Occupancy, Owner, Reply, Request, Sound, Stored, Uptime, Version,
 };
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use train_date::OwnedTrainDate;
 
@@ -24,8 +25,11 @@ use crate::lane::perform::Done;
 use crate::metrics::EngineMetrics;
 use crate::{Changes, EngineError, EngineOptions, HandoverKind, ReplyQueue, RunChange, uptime};
 
-/// Messages taken in before the owner is asked what to do.
+/// Messages taken from the inbox at once.
 const MESSAGES_AT_ONCE: usize = 1_024;
+/// Requests decided before the lane looks whether a commit has ended: the next one begins at once then, and storage and
+/// lane work at the same time.
+const REQUESTS_AT_ONCE: usize = 128;
 /// How often an owner is told that time passes.
 const TICK: Duration = Duration::from_millis(25);
 /// The same while slots are being taken: their runs sell nothing meanwhile.
@@ -172,25 +176,36 @@ impl Lane {
 
     /// Works until it is told to stop, or nobody can tell it anything any more.
     pub async fn run(mut self) {
-        let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
+        let mut received = Vec::with_capacity(MESSAGES_AT_ONCE);
+        let mut messages = VecDeque::with_capacity(MESSAGES_AT_ONCE);
         let mut told: Vec<oneshot::Sender<()>> = Vec::new();
         let mut next_tick = Instant::now();
         loop {
             tokio::select! {
                 biased;
                 Some(done) = self.under_way.next(), if !self.under_way.is_empty() => self.finished(done),
-                received = self.inbox.recv_many(&mut messages, MESSAGES_AT_ONCE) => {
-                    if received == 0 {
+                // What has ended is only seen once the runtime has looked.
+                () = yield_now(), if !messages.is_empty() => {}
+                count = self.inbox.recv_many(&mut received, MESSAGES_AT_ONCE), if messages.is_empty() => {
+                    if count == 0 {
                         return;
                     }
+                    messages.extend(received.drain(..));
                 }
                 () = sleep_until(next_tick) => {}
             }
             let now = now();
-            for message in messages.drain(..) {
+            let mut requests_left = REQUESTS_AT_ONCE;
+            while requests_left > 0
+                && let Some(message) = messages.pop_front()
+            {
                 match message {
-                    Message::Submit(request) => self.owner.handle(now, Input::Submit(request)),
+                    Message::Submit(request) => {
+                        requests_left -= 1;
+                        self.owner.handle(now, Input::Submit(request));
+                    }
                     Message::SubmitAll(requests) => {
+                        requests_left = requests_left.saturating_sub(requests.len());
                         requests.into_iter().for_each(|request| self.owner.handle(now, Input::Submit(request)));
                     }
                     Message::Own { slots, alive, noted } => {
