@@ -230,6 +230,7 @@ impl<D: ToyRules> Aggregate for Toy<D> {
     type Refusal = ToyRefusal;
     type Query = ();
     type View = u64;
+    type Frozen = (Bytes, u64);
 
     const BATCH_HEADER: &'static [u8] = b"toy";
 
@@ -321,11 +322,15 @@ impl<D: ToyRules> Aggregate for Toy<D> {
         NaiveRun::digest_of(cells)
     }
 
-    fn snapshot(&self) -> Bytes {
+    fn freeze(&self) -> (Bytes, u64) {
         let mut bytes = self.encode(D::SNAPSHOT_KEEPS_LINE, D::SNAPSHOT_KEEPS_IDS);
         let check = xxhash_rust::xxh3::xxh3_64(&bytes);
         Writer(&mut bytes).number(check);
-        bytes.into()
+        (bytes.into(), self.state_hash())
+    }
+
+    fn write(frozen: (Bytes, u64)) -> (Bytes, u64) {
+        frozen
     }
 
     fn restore(run: Run, snapshot: &[u8]) -> Result<Self, Damaged> {

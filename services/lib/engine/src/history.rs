@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use domain::{Run, ServiceDate};
-use journal::{FeedBatch, Journal, JournalError};
+use journal::{FeedBatch, Journal, JournalError, Snapshot};
 use journal_encoding::v1;
-use ownership::{LaterBatch, Stored, Version};
+use ownership::{FrozenRun, LaterBatch, Stored, Version};
 use prost::Message as _;
+use train_date::OwnedTrainDate;
 
 /// The format of snapshots as the journal notes it. The kernel's own bytes say their version too.
-pub(crate) const SNAPSHOT_FORMAT: u32 = 1;
+const SNAPSHOT_FORMAT: u32 = 1;
 /// Batches read at once from a slot's stream.
 const FEED_BATCHES: u32 = 1_000;
 
@@ -37,6 +38,19 @@ pub(crate) async fn load(journal: &dyn Journal, run: &Run, with_snapshot: bool) 
             }
         }
     }
+}
+
+/// Writes a frozen state out, on a thread that may take its time.
+pub(crate) async fn write_out(frozen: FrozenRun<OwnedTrainDate>) -> Result<Snapshot, JournalError> {
+    let written = tokio::task::spawn_blocking(move || frozen.write()).await;
+    let written = written.map_err(|error| JournalError::Corrupt(format!("a state cannot be written out: {error}")))?;
+    Ok(Snapshot {
+        run: written.run,
+        version: written.version.0,
+        format_version: SNAPSHOT_FORMAT,
+        state_hash: written.state_hash.to_be_bytes().to_vec().into(),
+        payload: written.payload,
+    })
 }
 
 /// A batch as it brings runs up to date.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Run, SlotId};
-use journal::{Journal, JournalError, SlotEpoch, Snapshot};
-use ownership::{Aggregate as _, Version, rebuild};
+use journal::{Journal, JournalError, SlotEpoch};
+use ownership::{Aggregate as _, FrozenRun, Version, rebuild};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use train_date::OwnedTrainDate;
 
-use crate::history::{self, SNAPSHOT_FORMAT};
+use crate::history;
 use crate::metrics::EngineMetrics;
 
 /// When checkpoints are written, and how long batches behind them are kept.
@@ -136,14 +136,8 @@ impl Housekeeper {
         let Some((Version(version), _)) = stored.batches.last() else { return Ok(()) };
         match rebuild::<OwnedTrainDate>(run, &stored) {
             Ok((train_date, _)) => {
-                let snapshot = Snapshot {
-                    run,
-                    version: *version,
-                    format_version: SNAPSHOT_FORMAT,
-                    state_hash: train_date.state_hash().to_be_bytes().to_vec().into(),
-                    payload: train_date.snapshot(),
-                };
-                self.journal.put_snapshot(&snapshot).await?;
+                let frozen = FrozenRun { run, version: Version(*version), state: train_date.freeze() };
+                self.journal.put_snapshot(&history::write_out(frozen).await?).await?;
                 EngineMetrics::add(&self.metrics.checkpoint_snapshots, 1);
             }
             Err(broken) => tracing::error!(%run, invariant = broken.id, "a train-date cannot be rebuilt: {broken}"),

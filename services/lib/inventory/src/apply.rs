@@ -174,13 +174,23 @@ impl Sale {
     }
 
     /// Adds a hold and takes its places.
-    pub(crate) fn add_hold(&mut self, hold: Hold) -> Applied {
+    fn add_hold(&mut self, hold: Hold) -> Applied {
         self.add_hold_in_place_of(hold, None)
     }
 
     /// Adds a hold whose passengers may be those of another one.
     fn add_hold_in_place_of(&mut self, hold: Hold, old: Option<u32>) -> Applied {
-        let index = self.holds.len() as u32;
+        self.take_places(&hold, self.holds.len() as u32, old)?;
+        if self.line.waiting() > 0 && !self.plan.quotas.is_empty() {
+            // Taking can help too: who would stand, but not beside a seat kept for others, may stand once it is sold.
+            self.freed.note_everything();
+        }
+        self.holds.push(hold);
+        Ok(())
+    }
+
+    /// Takes the places of the hold that stands, or will stand, at an index.
+    pub(crate) fn take_places(&mut self, hold: &Hold, index: u32, old: Option<u32>) -> Applied {
         if self.holds_by_id.insert(hold.id, index).is_some() {
             return Err(broken("I5", format!("hold {} is made twice", hold.id)));
         }
@@ -206,11 +216,6 @@ impl Sale {
         if hold.stage == HoldStage::Offered {
             self.offered.insert(index);
         }
-        if self.line.waiting() > 0 && !self.plan.quotas.is_empty() {
-            // Taking can help too: who would stand, but not beside a seat kept for others, may stand once it is sold.
-            self.freed.note_everything();
-        }
-        self.holds.push(hold);
         Ok(())
     }
 
@@ -223,7 +228,7 @@ impl Sale {
 
     /// Changes a hold's stage and keeps its timer.
     fn move_on(&mut self, index: u32, change: impl FnOnce(&mut Hold)) {
-        let hold = &mut self.holds[index as usize];
+        let hold = self.holds.amend(index as usize);
         if let Some(deadline) = hold.deadline() {
             self.timers.remove(&(deadline, Timer::of_hold(index)));
         }

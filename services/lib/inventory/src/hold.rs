@@ -84,7 +84,7 @@ pub struct HoldView {
 }
 
 /// A hold as the aggregate keeps it, for the life of the run: an id once used must answer the same for ever.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hold {
     pub id: HoldId,
     pub payload_hash: u64,

@@ -21,6 +21,7 @@ mod repeat;
 mod sale;
 mod seat_map;
 pub mod seats;
+mod shared_list;
 mod snapshot;
 mod train_date;
 
@@ -35,5 +36,5 @@ pub use plan::{Carriage, PARTY_MAX, PLACES_MAX, Plan, PlanError, PlanStop, SaleT
 pub use policy::{Allotment, Protection, ProtectionStep, Quota, QuotaError, QuotaKind, QuotaPolicy, QuotaStep};
 pub use refusal::{Refusal, Rule, Segments};
 pub use seat_map::{BerthLevel, Layout, LayoutError, Place};
-pub use snapshot::SnapshotError;
+pub use snapshot::{FrozenTrainDate, SnapshotError, WrittenState};
 pub use train_date::{BrokenInvariant, TrainDate};

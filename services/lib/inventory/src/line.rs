@@ -4,6 +4,7 @@ use domain::{Channel, Interval, PersonToken, SeatClass, Time};
 
 use crate::command::{Wish, WishId};
 use crate::hash::Keyed;
+use crate::shared_list::SharedList;
 
 /// The line of a run: every waitlist entry that ever joined, and the waiting ones in buckets of equal wishes.
 ///
@@ -12,7 +13,7 @@ use crate::hash::Keyed;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
     /// In order of sequence, the first with sequence 1.
-    entries: Vec<Entry>,
+    entries: SharedList<Entry>,
     by_id: HashMap<WishId, u32, Keyed>,
     /// Waiting entries by what they wish, then by sequence.
     buckets: BTreeMap<Bucket, BTreeMap<u64, WishId>>,
@@ -22,7 +23,7 @@ pub(crate) struct Line {
 }
 
 /// A waitlist entry on this run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub id: WishId,
     pub payload_hash: u64,
@@ -79,12 +80,21 @@ impl Bucket {
 impl Line {
     pub fn new(keyed: Keyed) -> Self {
         Self {
-            entries: Vec::new(),
+            entries: SharedList::new(),
             by_id: HashMap::with_hasher(keyed),
             buckets: BTreeMap::new(),
             waiting: 0,
             persons: HashMap::with_hasher(keyed),
         }
+    }
+
+    /// The line of all these entries.
+    pub fn of(entries: SharedList<Entry>, keyed: Keyed) -> Self {
+        let mut line = Self::new(keyed);
+        line.by_id.reserve(entries.len());
+        entries.iter().for_each(|entry| line.note(entry));
+        line.entries = entries;
+        line
     }
 
     /// How many entries wait.
@@ -98,7 +108,7 @@ impl Line {
     }
 
     /// Every entry there ever was, in order of sequence.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &SharedList<Entry> {
         &self.entries
     }
 
@@ -126,17 +136,14 @@ impl Line {
 
     /// Adds an entry, whose sequence is the next one.
     pub fn push(&mut self, entry: Entry) {
-        self.by_id.insert(entry.id, self.entries.len() as u32);
-        if entry.stage == EntryStage::Waiting {
-            self.enqueue(&entry);
-        }
+        self.note(&entry);
         self.entries.push(entry);
     }
 
     /// Moves an entry on from where it stands; answers where it stood. An entry that has left never waits again.
     pub fn set_stage(&mut self, id: WishId, stage: EntryStage) -> Option<EntryStage> {
         let &index = self.by_id.get(&id)?;
-        let entry = &mut self.entries[index as usize];
+        let entry = self.entries.amend(index as usize);
         let before = std::mem::replace(&mut entry.stage, stage);
         if before == EntryStage::Waiting && stage != EntryStage::Waiting {
             let entry = entry.clone();
@@ -147,8 +154,9 @@ impl Line {
 
     /// Sends everyone home who waits.
     pub fn dissolve(&mut self) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.stage == EntryStage::Waiting) {
-            entry.stage = EntryStage::Left;
+        let waiting = self.buckets.values().flat_map(BTreeMap::keys);
+        for &sequence in waiting {
+            self.entries.amend(sequence as usize - 1).stage = EntryStage::Left;
         }
         self.buckets.clear();
         self.persons.clear();
@@ -158,7 +166,14 @@ impl Line {
     /// About how many bytes it owns.
     pub fn heap_bytes(&self) -> usize {
         // An entry stands in the list, in the map of ids, in its bucket and with each of its persons.
-        self.entries.capacity() * size_of::<Entry>() + self.by_id.capacity() * 48 + self.waiting as usize * 96
+        self.entries.heap_bytes() + self.by_id.capacity() * 48 + self.waiting as usize * 96
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        self.by_id.insert(entry.id, entry.sequence as u32 - 1);
+        if entry.stage == EntryStage::Waiting {
+            self.enqueue(entry);
+        }
     }
 
     fn enqueue(&mut self, entry: &Entry) {

@@ -8,9 +8,11 @@ use crate::event::Part;
 use crate::hash::Keyed;
 use crate::hold::{Hold, HoldView, tickets};
 use crate::limits::{Asked, Limits, moments};
-use crate::line::{Freed, Line};
+use crate::line::{Entry, EntryStage, Freed, Line};
 use crate::plan::{Carriage, Plan};
 use crate::refusal::Refusal;
+use crate::shared_list::SharedList;
+use crate::train_date::BrokenInvariant;
 
 /// A train-date on sale. `plan`, `closed`, `requests`, `holds` and the line's entries are the state; everything else follows
 /// from them and is kept to answer fast.
@@ -23,7 +25,7 @@ pub(crate) struct Sale {
     /// Operators' requests that were accepted, with their payload hashes.
     pub requests: BTreeMap<u128, u64>,
     /// Every hold there ever was, in the order in which they were made.
-    pub holds: Vec<Hold>,
+    pub holds: SharedList<Hold>,
     pub line: Line,
 
     pub classes: Vec<ClassState>,
@@ -79,7 +81,7 @@ impl Sale {
         let mut sale = Self {
             closed: None,
             requests: BTreeMap::new(),
-            holds: Vec::new(),
+            holds: SharedList::new(),
             line: Line::new(keyed),
             classes: Vec::new(),
             holds_by_id: HashMap::with_hasher(keyed),
@@ -95,6 +97,34 @@ impl Sale {
         sale.add_carriages(&carriages);
         sale.set_schedule();
         sale
+    }
+
+    /// Takes up all holds and entries of a state that was written or copied, and works out what follows from them.
+    ///
+    /// # Errors
+    /// Holds that cannot all be.
+    pub fn take_up(&mut self, holds: SharedList<Hold>, entries: SharedList<Entry>) -> Result<(), BrokenInvariant> {
+        self.holds_by_id.reserve(holds.len());
+        for (index, hold) in holds.iter().enumerate() {
+            self.take_places(hold, index as u32, None)?;
+        }
+        self.holds = holds;
+        let waiting = entries.iter().filter(|entry| entry.stage == EntryStage::Waiting);
+        self.timers.extend(waiting.map(|entry| (entry.deadline, Timer::of_entry(entry.sequence))));
+        self.line = Line::of(entries, *self.holds_by_id.hasher());
+        Ok(())
+    }
+
+    /// The same state, with everything that follows from holds and entries worked out anew.
+    ///
+    /// # Errors
+    /// Holds that cannot all be.
+    pub fn worked_out_anew(&self) -> Result<Self, BrokenInvariant> {
+        let mut anew = Self::open(self.plan.clone(), *self.holds_by_id.hasher());
+        anew.closed = self.closed;
+        anew.requests = self.requests.clone();
+        anew.take_up(self.holds.clone(), self.line.entries().clone())?;
+        Ok(anew)
     }
 
     /// Adds the places of carriages that are part of the plan by now.
@@ -244,7 +274,7 @@ impl Sale {
             + self.plan.carriages.capacity() * (size_of::<Carriage>() + LINK)
             + steps
             + self.classes.iter().map(ClassState::heap_bytes).sum::<usize>()
-            + self.holds.capacity() * size_of::<Hold>()
+            + self.holds.heap_bytes()
             + parts * size_of::<Part>()
             + map(self.holds_by_id.capacity(), size_of::<(HoldId, u32)>())
             + map(self.persons.capacity(), size_of::<(PersonToken, u32)>())

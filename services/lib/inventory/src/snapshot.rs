@@ -1,6 +1,8 @@
 //! The state as bytes, to start from instead of the whole journal. Only what the rest follows from is written; a snapshot of
 //! another version, or a damaged one, is discarded and the journal read instead.
 
+use std::collections::BTreeMap;
+
 use domain::{EntryId, HoldId, Run, Time};
 use prost::Message;
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,7 +12,9 @@ use crate::encoding;
 use crate::hash::Keyed;
 use crate::hold::{Hold, HoldStage, Payment};
 use crate::line::{Entry, EntryStage};
-use crate::sale::{Sale, Timer};
+use crate::plan::Plan;
+use crate::sale::Sale;
+use crate::shared_list::SharedList;
 use crate::train_date::TrainDate;
 
 /// Version of the format; counts up with every change of it.
@@ -37,20 +41,65 @@ pub enum SnapshotError {
     OtherRun(String),
 }
 
+/// The state of a train-date at one moment, to be written out at leisure: taken in microseconds however many holds there
+/// are, since it shares them with the train-date until that changes them.
+#[derive(Clone, Debug)]
+pub struct FrozenTrainDate {
+    run: Run,
+    now: Time,
+    sale: Option<FrozenSale>,
+}
+
+/// What of a sale is written: the rest follows from it.
+#[derive(Clone, Debug)]
+struct FrozenSale {
+    plan: Plan,
+    closed: Option<bool>,
+    requests: BTreeMap<u128, u64>,
+    holds: SharedList<Hold>,
+    entries: SharedList<Entry>,
+}
+
+/// A state as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenState {
+    /// What [`TrainDate::restore`] reads: versioned and checksummed.
+    pub bytes: Vec<u8>,
+    /// As [`TrainDate::state_hash`] says.
+    pub state_hash: u64,
+}
+
+impl FrozenTrainDate {
+    /// The state as bytes, and their hash.
+    pub fn write(&self) -> WrittenState {
+        let sale = self.sale.as_ref().map(StoredSale::of);
+        let body = Body { run: self.run.to_string(), now_ms: self.now.millis(), sale };
+        let mut bytes = Vec::with_capacity(HEADER + body.encoded_len());
+        bytes.extend_from_slice(&[0; HEADER]);
+        body.encode_raw(&mut bytes);
+        let state_hash = xxh3_64(&bytes[HEADER..]);
+        bytes[..2].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[2..HEADER].copy_from_slice(&state_hash.to_le_bytes());
+        WrittenState { bytes, state_hash }
+    }
+}
+
 impl TrainDate {
-    /// The state as bytes, versioned and checksummed.
-    pub fn snapshot(&self) -> Vec<u8> {
-        let body = self.body();
-        let mut bytes = Vec::with_capacity(HEADER + body.len());
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
-        bytes.extend_from_slice(&xxh3_64(&body).to_le_bytes());
-        bytes.extend_from_slice(&body);
-        bytes
+    /// The state as it is now, apart from the train-date.
+    pub fn freeze(&self) -> FrozenTrainDate {
+        let sale = self.sale.as_deref().map(|sale| FrozenSale {
+            plan: sale.plan.clone(),
+            closed: sale.closed,
+            requests: sale.requests.clone(),
+            holds: sale.holds.clone(),
+            entries: sale.line.entries().clone(),
+        });
+        FrozenTrainDate { run: self.run(), now: self.now, sale }
     }
 
     /// A hash of everything that decisions and answers rest on. Equal states have equal hashes, however they came about.
     pub fn state_hash(&self) -> u64 {
-        xxh3_64(&self.body())
+        self.freeze().write().state_hash
     }
 
     /// The state from bytes.
@@ -79,11 +128,6 @@ impl TrainDate {
             train_date.sale = Some(Box::new(sale));
         }
         Ok(train_date)
-    }
-
-    fn body(&self) -> Vec<u8> {
-        let sale = self.sale.as_deref().map(StoredSale::of);
-        Body { run: self.run().to_string(), now_ms: self.now.millis(), sale }.encode_to_vec()
     }
 }
 
@@ -164,7 +208,7 @@ struct StoredEntry {
 }
 
 impl StoredSale {
-    fn of(sale: &Sale) -> Self {
+    fn of(sale: &FrozenSale) -> Self {
         let request = |(id, hash): (&u128, &u64)| StoredRequest { id: id.to_be_bytes().to_vec(), payload_hash: *hash };
         Self {
             plan: encoding::plan_bytes(&sale.plan),
@@ -175,7 +219,7 @@ impl StoredSale {
             },
             requests: sale.requests.iter().map(request).collect(),
             holds: sale.holds.iter().map(StoredHold::of).collect(),
-            entries: sale.line.entries().iter().map(StoredEntry::of).collect(),
+            entries: sale.entries.iter().map(StoredEntry::of).collect(),
         }
     }
 
@@ -190,16 +234,9 @@ impl StoredSale {
         for request in &self.requests {
             sale.requests.insert(u128_of(&request.id)?, request.payload_hash);
         }
-        for stored in &self.holds {
-            sale.add_hold(stored.restore()?).map_err(damaged)?;
-        }
-        for (i, stored) in self.entries.iter().enumerate() {
-            let entry = stored.restore(i as u64 + 1)?;
-            if entry.stage == EntryStage::Waiting {
-                sale.timers.insert((entry.deadline, Timer::of_entry(entry.sequence)));
-            }
-            sale.line.push(entry);
-        }
+        let holds = self.holds.iter().map(StoredHold::restore).collect::<Result<_, _>>()?;
+        let entries = self.entries.iter().zip(1..).map(|(stored, sequence)| stored.restore(sequence));
+        sale.take_up(holds, entries.collect::<Result<_, _>>()?).map_err(damaged)?;
         Ok(sale)
     }
 }

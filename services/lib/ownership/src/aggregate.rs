@@ -18,6 +18,8 @@ pub trait Aggregate: Sized {
     type Query;
     /// What is shown.
     type View;
+    /// The state at one moment, apart from the run.
+    type Frozen: Send + 'static;
 
     /// What every batch payload begins with. A payload is this, and then the records in the order they were decided.
     const BATCH_HEADER: &'static [u8];
@@ -44,8 +46,12 @@ pub trait Aggregate: Sized {
     /// What a client asked to see.
     fn view(&self, context: Context, query: Self::Query) -> Self::View;
 
-    /// The state as bytes, for [`Self::restore`].
-    fn snapshot(&self) -> Bytes;
+    /// The state now, to be written out elsewhere. Takes next to no time, however much there is of it: a run sells on
+    /// while its snapshot is made.
+    fn freeze(&self) -> Self::Frozen;
+
+    /// A frozen state as bytes, for [`Self::restore`], and its [`Self::state_hash`]: on a thread that may take its time.
+    fn write(frozen: Self::Frozen) -> (Bytes, u64);
 
     /// The state of a snapshot.
     ///
@@ -56,7 +62,7 @@ pub trait Aggregate: Sized {
     /// A hash of everything later decisions depend on: equal states have equal hashes, however they came about.
     fn state_hash(&self) -> u64;
 
-    /// How many things a snapshot of the state lists, such as holds: taking a snapshot and checking cost in proportion.
+    /// How many things a snapshot of the state lists, such as holds: writing it and checking cost in proportion.
     fn size(&self) -> usize;
 
     /// Checks what must hold between any two commands, in a time that grows with [`Self::size`].

@@ -1,7 +1,7 @@
 use domain::{Run, Time};
 use smallvec::SmallVec;
 
-use crate::{Aggregate, BatchId, Outcome, SnapshotOfRun, Uptime, Version};
+use crate::{Aggregate, BatchId, FrozenRun, Outcome, Uptime, Version};
 
 /// What one commit will add to a slot, with the answers that wait for it.
 pub(crate) struct Batch<A: Aggregate, R> {
@@ -16,7 +16,7 @@ pub(crate) struct Batch<A: Aggregate, R> {
     pub runs: SmallVec<[Run; 4]>,
     pub replies: Vec<Gated<A, R>>,
     /// Snapshots of states that end with this batch: stored once it is durable.
-    pub snapshots: Vec<SnapshotOfRun>,
+    pub snapshots: Vec<FrozenRun<A>>,
 }
 
 impl<A: Aggregate, R> Batch<A, R> {

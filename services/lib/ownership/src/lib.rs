@@ -30,8 +30,8 @@ pub use heartbeats::{Heartbeats, OfOthers};
 pub use identity::{BatchId, Epoch, Head, Ticket, Uptime, Version};
 pub use limits::Limits;
 pub use message::{
-    Action, AppendOutcome, Appended, ClaimOutcome, Claimed, Committed, Failure, Heartbeat, Input, LaterBatch, Now,
-    Outcome, Priority, Reply, Request, SlotAppend, SnapshotOfRun, Stored, Work,
+    Action, AppendOutcome, Appended, ClaimOutcome, Claimed, Committed, Failure, FrozenRun, Heartbeat, Input,
+    LaterBatch, Now, Outcome, Priority, Reply, Request, SlotAppend, SnapshotOfRun, Stored, Work,
 };
 pub use owner::{Occupancy, Owner};
 pub use protocol::{Protocol, Sound};

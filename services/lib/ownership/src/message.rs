@@ -250,7 +250,7 @@ pub enum Action<A: Aggregate, R> {
         epoch: Epoch,
     },
     /// Store a snapshot; nobody waits for it.
-    Snapshot(SnapshotOfRun),
+    Snapshot(FrozenRun<A>),
     /// Answer a client.
     Reply {
         /// Who asked.
@@ -298,6 +298,24 @@ pub struct SlotAppend {
     pub payload: Bytes,
     /// The runs it concerns, each once.
     pub runs: SmallVec<[Run; 4]>,
+}
+
+/// A run's state at a version, still to be written out.
+pub struct FrozenRun<A: Aggregate> {
+    /// The run.
+    pub run: Run,
+    /// The slot's version it shows.
+    pub version: Version,
+    /// The state.
+    pub state: A::Frozen,
+}
+
+impl<A: Aggregate> FrozenRun<A> {
+    /// Writes it out: on a thread that may take its time.
+    pub fn write(self) -> SnapshotOfRun {
+        let (payload, state_hash) = A::write(self.state);
+        SnapshotOfRun { run: self.run, version: self.version, state_hash, payload }
+    }
 }
 
 /// A run's state at a version.

@@ -8,7 +8,7 @@ use std::any::Any;
 use bytes::Bytes;
 use domain::{Run, Time};
 use inventory::encoding::{BatchWriter, SCHEMA_VERSION, decode_batch};
-use inventory::{Answer, Command, CommandMeta, Event, Refusal, TrainDate};
+use inventory::{Answer, Command, CommandMeta, Event, FrozenTrainDate, Refusal, TrainDate};
 use ownership::{Aggregate, Broken, Context, Damaged, Execution, Priority, Version};
 
 /// A train-date as an owner of slots sees it: the seat kernel and the journal's encoding together.
@@ -85,6 +85,7 @@ impl Aggregate for OwnedTrainDate {
     type Refusal = Refusal;
     type Query = Look;
     type View = Box<dyn Any + Send>;
+    type Frozen = FrozenTrainDate;
 
     /// Field 1, the schema version, as a varint.
     const BATCH_HEADER: &'static [u8] = &[0x08, SCHEMA_VERSION as u8];
@@ -121,8 +122,13 @@ impl Aggregate for OwnedTrainDate {
         look(&self.train_date)
     }
 
-    fn snapshot(&self) -> Bytes {
-        self.train_date.snapshot().into()
+    fn freeze(&self) -> FrozenTrainDate {
+        self.train_date.freeze()
+    }
+
+    fn write(frozen: FrozenTrainDate) -> (Bytes, u64) {
+        let written = frozen.write();
+        (written.bytes.into(), written.state_hash)
     }
 
     fn restore(run: Run, snapshot: &[u8]) -> Result<Self, Damaged> {

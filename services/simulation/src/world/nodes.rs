@@ -226,7 +226,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
             Action::Heartbeat { ticket, slots } => self.heartbeat(node, ticket, slots),
             Action::Load { run, ticket, with_snapshot } => self.send(node, Statement::Load(run, ticket, with_snapshot)),
             Action::List { slot, epoch } if self.rules.shell.list_runs => self.send(node, Statement::List(slot, epoch)),
-            Action::Snapshot(snapshot) => self.send(node, Statement::Snapshot(snapshot)),
+            Action::Snapshot(snapshot) => self.send(node, Statement::Snapshot(snapshot.write())),
             Action::Reply { to, result } => self.replied(node, to, result),
             Action::List { .. } | Action::Committed(_) | Action::Released { .. } => {}
             Action::Quarantined { run, broken } => {

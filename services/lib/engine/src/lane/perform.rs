@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use domain::{Run, SlotId, Time};
 use failpoints::Point;
-use journal::{FreeClaim, JournalError, SlotEpoch, Snapshot};
+use journal::{FreeClaim, JournalError, SlotEpoch};
 use ownership::{
-    AppendOutcome, Appended, BatchId, ClaimOutcome, Claimed, Epoch, Head, Heartbeat, Input, OfOthers, SlotAppend,
-    SnapshotOfRun, Ticket, Uptime, Version,
+    AppendOutcome, Appended, BatchId, ClaimOutcome, Claimed, Epoch, FrozenRun, Head, Heartbeat, Input, OfOthers,
+    SlotAppend, Ticket, Uptime, Version,
 };
 use tokio::time::Instant;
 use train_date::OwnedTrainDate;
@@ -274,22 +274,16 @@ impl Lane {
         }
     }
 
-    pub(super) fn snapshot(&mut self, snapshot: SnapshotOfRun) {
+    pub(super) fn snapshot(&mut self, frozen: FrozenRun<OwnedTrainDate>) {
         if self.snapshots_in_flight >= SNAPSHOTS_IN_FLIGHT_MAX {
             EngineMetrics::add(&self.metrics.snapshots_failed, 1);
             return;
         }
         self.snapshots_in_flight += 1;
         let (journal, timeout, metrics) = (self.journal.clone(), self.options.journal_timeout, self.metrics.clone());
-        let snapshot = Snapshot {
-            run: snapshot.run,
-            version: snapshot.version.0,
-            format_version: history::SNAPSHOT_FORMAT,
-            state_hash: snapshot.state_hash.to_be_bytes().to_vec().into(),
-            payload: snapshot.payload,
-        };
         self.under_way.push(Box::pin(async move {
-            let stored = within(timeout, "snapshot", journal.put_snapshot(&snapshot)).await;
+            let stored = async { journal.put_snapshot(&history::write_out(frozen).await?).await };
+            let stored = within(timeout, "snapshot", stored).await;
             let counter = if stored.is_some() { &metrics.snapshots_stored } else { &metrics.snapshots_failed };
             EngineMetrics::add(counter, 1);
             Done::Snapshot

@@ -137,7 +137,7 @@ fn story_records() -> usize {
 #[test]
 fn damaged_snapshots_are_discarded() {
     let train = story().aggregate;
-    let snapshot = train.snapshot();
+    let snapshot = train.freeze().write().bytes;
     assert_eq!(TrainDate::restore(run(), &snapshot).unwrap().state_hash(), train.state_hash());
     let other = "G72@2026-12-01".parse().unwrap();
     let refused = TrainDate::restore(other, &snapshot).unwrap_err();

@@ -343,13 +343,13 @@ impl Pair {
         let hash = self.train.aggregate.state_hash();
         let mut replayed = TrainDate::new(run());
         let middle = self.train.records.len() / 2;
-        let mut snapshot = replayed.snapshot();
+        let mut snapshot = replayed.freeze().write().bytes;
         let mut batch = encoding::BatchWriter::new();
         for (i, record) in self.train.records.iter().enumerate() {
             replayed.replay(record).unwrap();
             batch.push(&record.run, &record.meta, record.trace.as_ref(), &record.events);
             if i + 1 == middle {
-                snapshot = replayed.snapshot();
+                snapshot = replayed.freeze().write().bytes;
             }
         }
         assert_eq!(replayed.state_hash(), hash, "replay from zero");

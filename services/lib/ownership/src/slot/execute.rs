@@ -5,7 +5,7 @@ use crate::batch::Gated;
 use crate::rebuild::guarded;
 use crate::shared::Shared;
 use crate::{
-    Action, Aggregate, Broken, Context, Execution, Failure, Limits, Now, Outcome, Protocol, Request, SnapshotOfRun,
+    Action, Aggregate, Broken, Context, Execution, Failure, FrozenRun, Limits, Now, Outcome, Protocol, Request,
     Version, Work,
 };
 
@@ -235,14 +235,9 @@ impl<A: Aggregate, R> Slot<A, R> {
 
 impl<A: Aggregate> Live<A> {
     /// The state now, as a snapshot of the last version that changed it.
-    pub(super) fn take_snapshot(&mut self, run: Run) -> SnapshotOfRun {
+    pub(super) fn take_snapshot(&mut self, run: Run) -> FrozenRun<A> {
         self.records_since_snapshot = 0;
-        SnapshotOfRun {
-            run,
-            version: self.touched,
-            state_hash: self.aggregate.state_hash(),
-            payload: self.aggregate.snapshot(),
-        }
+        FrozenRun { run, version: self.touched, state: self.aggregate.freeze() }
     }
 
     /// Whether enough has happened for a snapshot of a run of its size.
