@@ -20,7 +20,7 @@ use crate::front::Front;
 use crate::{BenchError, Seats};
 
 /// Where clients stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
 pub enum Entry {
     /// Inside the gateway's process.
     Inside,

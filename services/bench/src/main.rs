@@ -7,7 +7,7 @@ use std::time::Duration;
 use bench::hop::{self, HopBench};
 use bench::purchases::{self, Layout, PurchaseOptions};
 use bench::shards::{self, ShardRole, ShardsBench};
-use bench::{Design, Engines, Findings, Options, Workload};
+use bench::{Design, Engines, Entry, Findings, Options, Workload};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -44,7 +44,7 @@ enum Command {
 const EXAMPLES: &str = "Examples:
   scripts/bench holds                                 everything, some ten minutes
   scripts/bench holds --seconds 3 --rounds 5          the same with less noise
-  scripts/bench holds --variants redis,chunyun-postgres --clients 64
+  scripts/bench holds --variants redis,chunyun-postgres --clients 64 --entries inside,unary
   scripts/bench holds --parts journal --json          the journal alone, as JSON
 
 Engines are named by CHUNYUN_TEST_POSTGRES, CHUNYUN_TEST_REDIS and CHUNYUN_TEST_REDIS_FSYNC, as scripts/engines sets
@@ -153,6 +153,9 @@ struct Holds {
     /// Designs whose names begin with one of these; all when left out.
     #[arg(long, value_delimiter = ',')]
     variants: Vec<String>,
+    /// Where clients stand.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Entry::ALL)]
+    entries: Vec<Entry>,
     /// What is measured.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Holds, Part::Refusals, Part::Journal])]
     parts: Vec<Part>,
@@ -311,6 +314,7 @@ async fn measure(arguments: Holds) -> Result<Findings, bench::BenchError> {
         time,
         rounds: arguments.rounds.into(),
         clients: arguments.clients.iter().map(|clients| usize::from(*clients)).collect(),
+        entries: arguments.entries,
         designs: Design::ALL.into_iter().filter(wanted).collect(),
         workloads,
     };

@@ -29,6 +29,8 @@ pub struct Options {
     pub rounds: usize,
     /// Clients at once.
     pub clients: Vec<usize>,
+    /// Where clients stand.
+    pub entries: Vec<Entry>,
     /// Designs to compare.
     pub designs: Vec<Design>,
     /// What clients do.
@@ -220,7 +222,7 @@ impl Field {
         let mut groups = Vec::new();
         for workload in &options.workloads {
             for clients in &options.clients {
-                let cells = Entry::ALL.iter().flat_map(|entry| {
+                let cells = options.entries.iter().flat_map(|entry| {
                     let there = options.designs.iter().filter(|design| self.ways.contains_key(&(*entry, **design)));
                     there.map(|design| Cell { workload: *workload, clients: *clients, entry: *entry, design: *design })
                 });

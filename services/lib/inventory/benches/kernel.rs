@@ -276,6 +276,27 @@ fn command_hold_17_stops(bencher: Bencher<'_, '_>) {
         .bench_local_refs(|commands| train.borrow_mut().execute_all(commands));
 }
 
+/// Everything worked out anew and compared: what a check costs the one who sells.
+#[divan::bench(args = [5_000, 100_000])]
+fn check_after_holds(bencher: Bencher<'_, '_>, holds: u128) {
+    let train = Train::aged(SHORT, holds).aggregate;
+    bencher.bench_local(|| train.check_invariants());
+}
+
+/// What a snapshot costs the one who sells.
+#[divan::bench(args = [5_000, 100_000])]
+fn freeze_after_holds(bencher: Bencher<'_, '_>, holds: u128) {
+    let train = Train::aged(SHORT, holds).aggregate;
+    bencher.bench_local(|| train.freeze());
+}
+
+/// What a snapshot costs beside the one who sells.
+#[divan::bench(args = [5_000, 100_000])]
+fn write_after_holds(bencher: Bencher<'_, '_>, holds: u128) {
+    let frozen = Train::aged(SHORT, holds).aggregate.freeze();
+    bencher.bench_local(|| frozen.write());
+}
+
 /// A train-date at the fill of a busy day.
 struct Train {
     aggregate: TrainDate,
@@ -302,6 +323,19 @@ impl Train {
             let Command::Hold(request) = &command else { continue };
             asked += usize::from(request.interval.segments());
             train.execute(&command);
+        }
+        train
+    }
+
+    /// A train on which so many holds were made, and most of them ended.
+    fn aged(size: Size, holds: u128) -> Self {
+        let mut train = Self::filled(size);
+        while (train.aggregate.size() as u128) < holds {
+            let command = train.hold();
+            train.execute(&command);
+            if let Command::Hold(request) = command {
+                train.execute(&Command::Release { hold: request.hold });
+            }
         }
         train
     }

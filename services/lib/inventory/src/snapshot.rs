@@ -47,7 +47,7 @@ pub enum SnapshotError {
 pub struct FrozenTrainDate {
     run: Run,
     now: Time,
-    sale: Option<FrozenSale>,
+    sale: Option<Box<FrozenSale>>,
 }
 
 /// What of a sale is written: the rest follows from it.
@@ -72,7 +72,7 @@ pub struct WrittenState {
 impl FrozenTrainDate {
     /// The state as bytes, and their hash.
     pub fn write(&self) -> WrittenState {
-        let sale = self.sale.as_ref().map(StoredSale::of);
+        let sale = self.sale.as_deref().map(StoredSale::of);
         let body = Body { run: self.run.to_string(), now_ms: self.now.millis(), sale };
         let mut bytes = Vec::with_capacity(HEADER + body.encoded_len());
         bytes.extend_from_slice(&[0; HEADER]);
@@ -87,13 +87,14 @@ impl FrozenTrainDate {
 impl TrainDate {
     /// The state as it is now, apart from the train-date.
     pub fn freeze(&self) -> FrozenTrainDate {
-        let sale = self.sale.as_deref().map(|sale| FrozenSale {
+        let frozen = |sale: &Sale| FrozenSale {
             plan: sale.plan.clone(),
             closed: sale.closed,
             requests: sale.requests.clone(),
             holds: sale.holds.clone(),
             entries: sale.line.entries().clone(),
-        });
+        };
+        let sale = self.sale.as_deref().map(|sale| Box::new(frozen(sale)));
         FrozenTrainDate { run: self.run(), now: self.now, sale }
     }
 
