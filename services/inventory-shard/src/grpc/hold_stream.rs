@@ -123,16 +123,11 @@ impl HoldStream {
         if message.items.len() > ITEMS_MAX {
             return Err(Failure::bad_field("items", format!("at most {ITEMS_MAX} holds in one message")));
         }
-        let now = Instant::now();
-        let mut items = Vec::with_capacity(message.items.len());
-        for item in message.items {
-            if self.is_early(&item) {
-                self.unanswered += 1;
-                self.early.push((item, now + EARLY_WAIT_MAX));
-            } else {
-                items.push(item);
-            }
-        }
+        let mut items = message.items;
+        let until = Instant::now() + EARLY_WAIT_MAX;
+        let early = items.extract_if(.., |item| self.is_early(item)).map(|item| (item, until)).collect::<Vec<_>>();
+        self.unanswered += early.len();
+        self.early.extend(early);
         Ok(self.hand_over(items))
     }
 

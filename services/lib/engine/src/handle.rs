@@ -70,11 +70,18 @@ impl EngineHandle {
 
     /// Has many commands decided. Each answer, failures included, goes to `replies` with its number.
     pub fn submit_all(&self, submissions: impl IntoIterator<Item = Submission>, replies: &ReplyQueue) {
+        let submissions = submissions.into_iter();
+        let (most, _) = submissions.size_hint();
         let mut by_lane: Vec<Vec<Request<OwnedTrainDate, ReplyTo>>> = Vec::new();
         by_lane.resize_with(self.lanes.len(), Vec::new);
         for Submission { correlation, run, command, trace, timeout } in submissions {
             let reply_to = ReplyTo::Queue { queue: replies.clone(), correlation };
-            by_lane[self.lane_of(run.slot())].push(request(run, trace, command, timeout, reply_to));
+            let requests = &mut by_lane[self.lane_of(run.slot())];
+            if requests.is_empty() {
+                // In a rush all of them are for one train.
+                requests.reserve_exact(most);
+            }
+            requests.push(request(run, trace, command, timeout, reply_to));
         }
         for (lane, requests) in by_lane.into_iter().enumerate().filter(|(_, requests)| !requests.is_empty()) {
             let error = match self.lanes[lane].inbox.try_send(Message::SubmitAll(requests)) {

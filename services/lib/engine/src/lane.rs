@@ -113,6 +113,8 @@ pub(crate) struct Lane {
     index: usize,
     peers: Arc<Peers>,
     owner: Owner<OwnedTrainDate, ReplyTo, Sound>,
+    /// Empty between two rounds; kept for its room.
+    actions: Vec<Action<OwnedTrainDate, ReplyTo>>,
     journal: Arc<dyn Journal>,
     options: EngineOptions,
     inbox: mpsc::Receiver<Message>,
@@ -156,6 +158,7 @@ impl Lane {
             index,
             peers,
             owner: Owner::new(rand::random(), options.limits.clone()),
+            actions: Vec::new(),
             journal,
             options,
             inbox,
@@ -267,9 +270,10 @@ impl Lane {
     }
 
     fn perform(&mut self) {
-        let actions: Vec<_> = self.owner.actions().collect();
+        let mut actions = std::mem::take(&mut self.actions);
+        self.owner.swap_actions(&mut actions);
         let mut released = Vec::new();
-        for action in actions {
+        for action in actions.drain(..) {
             match action {
                 Action::Reply { to, result } => self.reply(to, result),
                 Action::Append(appends) => self.append(appends),
@@ -307,6 +311,7 @@ impl Lane {
                 Action::Released { slot, epoch } => released.push((slot, epoch)),
             }
         }
+        self.actions = actions;
         self.give_up(released);
     }
 

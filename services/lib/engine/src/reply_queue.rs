@@ -48,10 +48,15 @@ impl ReplyQueue {
 
     /// Takes the answers there are.
     pub fn take(&self) -> Vec<Answered> {
-        let answers = std::mem::take(&mut *self.inner.answers.lock());
-        if answers.is_empty() {
-            return Vec::new();
-        }
+        let answers = {
+            let mut answers = self.inner.answers.lock();
+            if answers.is_empty() {
+                return Vec::new();
+            }
+            // As much room as was needed this time.
+            let room = Vec::with_capacity(answers.len());
+            std::mem::replace(&mut *answers, room)
+        };
         let now = uptime::now();
         answers
             .into_iter()

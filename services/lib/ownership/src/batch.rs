@@ -21,14 +21,25 @@ pub(crate) struct Batch<A: Aggregate, R> {
 
 impl<A: Aggregate, R> Batch<A, R> {
     pub fn new() -> Self {
+        Self::with_room(0, 0)
+    }
+
+    /// An empty batch after this one, with as much room: in a rush one is like the next.
+    pub fn next(&self) -> Self {
+        Self::with_room(self.payload.len(), self.replies.len())
+    }
+
+    fn with_room(payload_bytes: usize, replies: usize) -> Self {
+        let mut payload = Vec::with_capacity(payload_bytes.max(A::BATCH_HEADER.len()));
+        payload.extend_from_slice(A::BATCH_HEADER);
         Self {
             id: BatchId::default(),
             version: Version::default(),
             sent_at: Uptime::default(),
-            payload: A::BATCH_HEADER.to_vec(),
+            payload,
             records: 0,
             runs: SmallVec::new(),
-            replies: Vec::new(),
+            replies: Vec::with_capacity(replies),
             snapshots: Vec::new(),
         }
     }

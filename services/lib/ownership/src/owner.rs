@@ -115,6 +115,12 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         self.shared.actions.drain(..)
     }
 
+    /// The same without moving each: the list is exchanged for an empty one, whose room is used next.
+    pub fn swap_actions(&mut self, empty: &mut Vec<Action<A, R>>) {
+        debug_assert!(empty.is_empty(), "actions would be done twice");
+        std::mem::swap(&mut self.shared.actions, empty);
+    }
+
     /// How full it is.
     pub fn occupancy(&self) -> Occupancy {
         Occupancy {

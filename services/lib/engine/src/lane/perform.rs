@@ -281,9 +281,13 @@ impl Lane {
         }
         self.snapshots_in_flight += 1;
         let (journal, timeout, metrics) = (self.journal.clone(), self.options.journal_timeout, self.metrics.clone());
-        self.under_way.push(Box::pin(async move {
+        // Sending it takes its time too: not the lane's.
+        let stored = tokio::spawn(async move {
             let stored = async { journal.put_snapshot(&history::write_out(frozen).await?).await };
-            let stored = within(timeout, "snapshot", stored).await;
+            within(timeout, "snapshot", stored).await
+        });
+        self.under_way.push(Box::pin(async move {
+            let stored = stored.await.ok().flatten();
             let counter = if stored.is_some() { &metrics.snapshots_stored } else { &metrics.snapshots_failed };
             EngineMetrics::add(counter, 1);
             Done::Snapshot

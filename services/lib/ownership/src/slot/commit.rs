@@ -28,7 +28,8 @@ impl<A: Aggregate, R> Slot<A, R> {
             Some(before) => Head { version: before.version, tail: before.id },
             None => self.head,
         };
-        let mut batch = std::mem::replace(&mut self.open, Batch::new());
+        let next = self.open.next();
+        let mut batch = std::mem::replace(&mut self.open, next);
         batch.id = shared.batch_id();
         batch.version = version;
         batch.sent_at = now.uptime;
