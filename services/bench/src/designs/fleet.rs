@@ -219,32 +219,28 @@ impl Routed {
 
 impl Seats for Routed {
     fn hold(&self, run: Run, request: HoldRequest) -> BoxFuture<'_, Result<HoldResponse, Status>> {
-        Box::pin(async move {
-            match &self.lines {
-                Some(lines) => lines.hold(&run, request).await,
-                None => {
-                    let call = self.router.call(&run, |mut client| {
-                        let request = request.clone();
-                        async move { client.hold(request).await }
-                    });
-                    call.await
-                }
-            }
-        })
+        match &self.lines {
+            Some(lines) => Box::pin(async move { lines.hold(&run, request).await }),
+            None => Box::pin(async move {
+                let call = self.router.call(&run, |mut client| {
+                    let request = request.clone();
+                    async move { client.hold(request).await }
+                });
+                call.await
+            }),
+        }
     }
 
     fn release(&self, run: Run, request: ReleaseRequest) -> BoxFuture<'_, Result<(), Status>> {
-        Box::pin(async move {
-            match &self.lines {
-                Some(lines) => lines.release(&run, request).await.map(drop),
-                None => {
-                    let call = self.router.call(&run, |mut client| {
-                        let request = request.clone();
-                        async move { client.release(request).await }
-                    });
-                    call.await.map(drop)
-                }
-            }
-        })
+        match &self.lines {
+            Some(lines) => Box::pin(async move { lines.release(&run, request).await.map(drop) }),
+            None => Box::pin(async move {
+                let call = self.router.call(&run, |mut client| {
+                    let request = request.clone();
+                    async move { client.release(request).await }
+                });
+                call.await.map(drop)
+            }),
+        }
     }
 }

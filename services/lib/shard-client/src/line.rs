@@ -209,7 +209,8 @@ impl LineDriver {
                 () = &mut old => break Ended::Drained,
                 permit = gather(&messages, &mut self.queue, &mut batch), if room => {
                     let Some(permit) = permit else { return Ended::Broken };
-                    let items = batch.drain(..).filter_map(|waiting| unanswered.number(waiting)).collect();
+                    let mut items = Vec::with_capacity(batch.len());
+                    items.extend(batch.drain(..).filter_map(|waiting| unanswered.number(waiting)));
                     permit.send(HoldStreamRequest { items });
                 }
             }
