@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use domain::{Run, ServiceDate};
 use journal::{FeedBatch, Journal, JournalError, Snapshot};
 use journal_encoding::v1;
-use ownership::{FrozenRun, LaterBatch, Stored, Version};
+use ownership::{FrozenRun, LaterBatch, Rebuilt, Stored, Version};
 use prost::Message as _;
 use train_date::OwnedTrainDate;
 
 /// The format of snapshots as the journal notes it. The kernel's own bytes say their version too.
 const SNAPSHOT_FORMAT: u32 = 1;
+/// Runs of which no more is stored are put together on the spot, in less than a millisecond.
+const SHORT_BYTES: usize = 64 * 1_024;
 /// Batches read at once from a slot's stream.
 const FEED_BATCHES: u32 = 1_000;
 
@@ -38,6 +40,17 @@ pub(crate) async fn load(journal: &dyn Journal, run: &Run, with_snapshot: bool) 
             }
         }
     }
+}
+
+/// A run of what is stored. One that much has happened on is put together on a thread that may take its time.
+pub(crate) async fn put_together(run: Run, stored: Stored) -> Result<Rebuilt<OwnedTrainDate>, JournalError> {
+    let snapshot = stored.snapshot.as_ref().map_or(0, |(_, payload)| payload.len());
+    let bytes: usize = snapshot + stored.batches.iter().map(|(_, payload)| payload.len()).sum::<usize>();
+    if bytes <= SHORT_BYTES {
+        return Ok(Rebuilt::of(run, &stored));
+    }
+    // It catches panics of the aggregate itself: what fails here is a runtime that ends.
+    tokio::task::spawn_blocking(move || Rebuilt::of(run, &stored)).await.map_err(|_| JournalError::Closed)
 }
 
 /// Writes a frozen state out, on a thread that may take its time.

@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use domain::{Run, SlotId};
 use journal::{Journal, JournalError, SlotEpoch};
-use ownership::{Aggregate as _, FrozenRun, Version, rebuild};
+use ownership::{Aggregate as _, FrozenRun};
 use tokio::sync::watch;
 use tokio::time::sleep;
-use train_date::OwnedTrainDate;
 
 use crate::history;
 use crate::metrics::EngineMetrics;
@@ -133,10 +132,11 @@ impl Housekeeper {
 
     async fn snapshot(&self, run: Run) -> Result<(), JournalError> {
         let stored = history::load(&*self.journal, &run, true).await?;
-        let Some((Version(version), _)) = stored.batches.last() else { return Ok(()) };
-        match rebuild::<OwnedTrainDate>(run, &stored) {
+        let Some((version, _)) = stored.batches.last() else { return Ok(()) };
+        let version = *version;
+        match history::put_together(run, stored).await?.state {
             Ok((train_date, _)) => {
-                let frozen = FrozenRun { run, version: Version(*version), state: train_date.freeze() };
+                let frozen = FrozenRun { run, version, state: train_date.freeze() };
                 self.journal.put_snapshot(&history::write_out(frozen).await?).await?;
                 EngineMetrics::add(&self.metrics.checkpoint_snapshots, 1);
             }

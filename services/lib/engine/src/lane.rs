@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use journal::{ChainHash, Journal};
 use ownership::{
-    Action, Epoch, Failure, Heartbeat, Input, Now, Occupancy, Owner, Reply, Request, Sound, Stored, Uptime, Version,
+    Action, Epoch, Failure, Heartbeat, Input, Now, Occupancy, Owner, Rebuilt, Reply, Request, Sound, Uptime, Version,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
@@ -48,7 +48,7 @@ pub(crate) enum Message {
     Warm {
         slot: SlotId,
         version: Version,
-        runs: Vec<(Run, Stored)>,
+        runs: Vec<(Run, Rebuilt<OwnedTrainDate>)>,
     },
     Cool,
     Reload(Run),

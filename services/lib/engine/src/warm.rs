@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use domain::{Run, SlotId};
 use futures::StreamExt as _;
 use journal::{Journal, JournalError};
-use ownership::{Stored, Version};
+use ownership::{Rebuilt, Version};
+use train_date::OwnedTrainDate;
 
 use crate::lane::Message;
 use crate::{EngineHandle, history};
@@ -73,13 +74,13 @@ impl EngineHandle {
         }
     }
 
-    async fn load_all(&self, runs: Vec<Run>) -> Result<Vec<(Run, Stored)>, JournalError> {
+    async fn load_all(&self, runs: Vec<Run>) -> Result<Vec<(Run, Rebuilt<OwnedTrainDate>)>, JournalError> {
         let mut loads = futures::stream::iter(runs)
             .map(|run| async move { (run, self.asked(history::load(&*self.journal, &run, true)).await) })
             .buffer_unordered(READS_IN_FLIGHT_MAX);
         let mut loaded = Vec::new();
         while let Some((run, stored)) = loads.next().await {
-            loaded.push((run, stored?));
+            loaded.push((run, history::put_together(run, stored?).await?));
         }
         Ok(loaded)
     }

@@ -35,4 +35,4 @@ pub use message::{
 };
 pub use owner::{Occupancy, Owner};
 pub use protocol::{Protocol, Sound};
-pub use rebuild::rebuild;
+pub use rebuild::Rebuilt;

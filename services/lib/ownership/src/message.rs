@@ -2,7 +2,7 @@ use bytes::Bytes;
 use domain::{Run, SlotId, Time};
 use smallvec::SmallVec;
 
-use crate::{Aggregate, BatchId, Broken, Epoch, Head, Ticket, Uptime, Version};
+use crate::{Aggregate, BatchId, Broken, Epoch, Head, Rebuilt, Ticket, Uptime, Version};
 
 /// When something happens, and a fresh random number for whatever should not happen to two owners at once.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,7 +60,7 @@ pub enum Input<A: Aggregate, R> {
         /// The slot's version before the runs were read: they show at least that much.
         version: Version,
         /// The runs.
-        runs: Vec<(Run, Stored)>,
+        runs: Vec<(Run, Rebuilt<A>)>,
     },
     /// Runs that were kept aside are not wanted any more.
     Cool,
@@ -108,8 +108,8 @@ pub enum Input<A: Aggregate, R> {
         run: Run,
         /// The action's.
         ticket: Ticket,
-        /// What the journal holds; `None` when there was no answer.
-        stored: Option<Stored>,
+        /// The run; `None` when there was no answer.
+        rebuilt: Option<Rebuilt<A>>,
     },
     /// The answer to [`Action::List`].
     Listed {

@@ -8,7 +8,7 @@ use crate::slot::Slot;
 use crate::warm::WarmSlots;
 use crate::{
     Action, Aggregate, Appended, ClaimOutcome, Epoch, Failure, Heartbeat, Input, LaterBatch, Limits, Now, Protocol,
-    Request, Sound, Stored, Ticket, Uptime, Version,
+    Rebuilt, Request, Sound, Ticket, Uptime, Version,
 };
 
 /// At least this long between two heartbeats, however urgently one is wanted.
@@ -92,7 +92,7 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
             Input::CaughtUp { slot, ticket, batches } => self.caught_up(now, slot, ticket, batches),
             Input::HeartbeatDone { ticket, heartbeat } => self.heartbeat_done(now, ticket, heartbeat),
             Input::Proved { sent_at, slots, heartbeat } => self.proved(now, sent_at, slots, heartbeat),
-            Input::Loaded { run, ticket, stored } => self.loaded(now, run, ticket, stored),
+            Input::Loaded { run, ticket, rebuilt } => self.loaded(now, run, ticket, rebuilt),
             Input::Listed { slot, epoch, runs } => {
                 if let Some(slot) = self.slots.get_mut(&slot) {
                     slot.listed(now, epoch, runs);
@@ -233,11 +233,11 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         }
     }
 
-    fn loaded(&mut self, now: Now, run: Run, ticket: Ticket, stored: Option<Stored>) {
+    fn loaded(&mut self, now: Now, run: Run, ticket: Ticket, rebuilt: Option<Rebuilt<A>>) {
         self.shared.loading = self.shared.loading.saturating_sub(1);
         let id = run.slot();
         if let Some(slot) = self.slots.get_mut(&id) {
-            slot.loaded::<P>(now, run, ticket, stored, &mut self.shared);
+            slot.loaded::<P>(now, run, ticket, rebuilt, &mut self.shared);
             self.ready.insert(id);
         }
         if self.shared.cached > self.shared.limits.cache_runs_max {

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use domain::{Run, SlotId};
 
-use crate::rebuild::{guarded, rebuild};
-use crate::{Aggregate, Damaged, LaterBatch, Stored, Version};
+use crate::rebuild::guarded;
+use crate::{Aggregate, Damaged, LaterBatch, Rebuilt, Version};
 
 /// Runs kept aside for slots that this owner may soon be meant to own. They answer nothing before the slot is claimed and
 /// they have been brought up to date.
@@ -34,7 +34,7 @@ impl<A: Aggregate> WarmSlots<A> {
 
     /// Keeps runs of a slot in place of earlier ones, as many as there is room for. One that cannot be rebuilt is left out:
     /// it is found damaged when the slot is owned.
-    pub fn keep(&mut self, slot: SlotId, version: Version, runs: Vec<(Run, Stored)>, runs_max: usize) {
+    pub fn keep(&mut self, slot: SlotId, version: Version, runs: Vec<(Run, Rebuilt<A>)>, runs_max: usize) {
         self.forget(slot);
         let room = runs_max.saturating_sub(self.runs);
         let kept: BTreeMap<Run, WarmRun<A>> = runs.into_iter().take(room).filter_map(warm_run).collect();
@@ -92,9 +92,7 @@ impl<A: Aggregate> WarmRun<A> {
     }
 }
 
-fn warm_run<A: Aggregate>((run, stored): (Run, Stored)) -> Option<(Run, WarmRun<A>)> {
-    let snapshot = stored.snapshot.as_ref().map(|(version, _)| *version);
-    let touched = stored.batches.last().map(|(version, _)| *version).max(snapshot).unwrap_or_default();
-    let (aggregate, records_since_snapshot) = rebuild::<A>(run, &stored).ok()?;
-    Some((run, WarmRun { aggregate, touched, records_since_snapshot }))
+fn warm_run<A>((run, rebuilt): (Run, Rebuilt<A>)) -> Option<(Run, WarmRun<A>)> {
+    let (aggregate, records_since_snapshot) = rebuilt.state.ok()?;
+    Some((run, WarmRun { aggregate, touched: rebuilt.touched.unwrap_or_default(), records_since_snapshot }))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{Run, SlotId};
 use ownership::{
     Action, AppendOutcome, Appended, ClaimOutcome, Claimed, Epoch, Heartbeat, Heartbeats, Input, Now, Owner, Protocol,
-    SlotAppend, Version,
+    Rebuilt, SlotAppend, Version,
 };
 
 use super::heartbeats::SharedHeartbeat;
@@ -100,7 +100,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
         }
         let version = self.journal.streams.get(&slot).map_or(Version(0), |stream| stream.head.version);
         let runs: Vec<Run> = S::runs().iter().copied().filter(|run| run.slot() == slot).collect();
-        let runs = runs.into_iter().map(|run| (run, self.journal.load(&run, true))).collect();
+        let runs = runs.into_iter().map(|run| (run, Rebuilt::of(run, &self.journal.load(&run, true)))).collect();
         self.tell_soon(node, Input::Warm { slot, version, runs });
     }
 
@@ -289,7 +289,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
             Statement::CatchUp(slot, ticket, ..) => Input::CaughtUp { slot: *slot, ticket: *ticket, batches: None },
             Statement::GiveUp(..) => return None,
             Statement::Heartbeat(ticket, ..) => Input::HeartbeatDone { ticket: *ticket, heartbeat: None },
-            Statement::Load(run, ticket, _) => Input::Loaded { run: *run, ticket: *ticket, stored: None },
+            Statement::Load(run, ticket, _) => Input::Loaded { run: *run, ticket: *ticket, rebuilt: None },
             Statement::List(slot, epoch) => Input::Listed { slot: *slot, epoch: *epoch, runs: None },
             Statement::Snapshot(_) => return None,
         })
@@ -329,7 +329,7 @@ impl<S: Subject, P: Protocol> World<S, P> {
                 if !self.rules.shell.whole_tail && stored.snapshot.is_some() && !stored.batches.is_empty() {
                     stored.batches.remove(0);
                 }
-                Input::Loaded { run, ticket, stored: Some(stored) }
+                Input::Loaded { run, ticket, rebuilt: Some(Rebuilt::of(run, &stored)) }
             }
             Statement::List(slot, epoch) => Input::Listed { slot, epoch, runs: Some(self.journal.runs_of(slot)) },
             Statement::Snapshot(mut snapshot) => {

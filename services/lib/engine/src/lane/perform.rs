@@ -248,12 +248,19 @@ impl Lane {
 
     pub(super) fn load(&mut self, run: Run, ticket: Ticket, with_snapshot: bool) {
         let (journal, timeout, metrics) = (self.journal.clone(), self.options.journal_timeout, self.metrics.clone());
-        self.under_way.push(Box::pin(async move {
+        // Reading thousands of batches takes its time too: not the lane's.
+        let loaded = tokio::spawn(async move {
             let started = Instant::now();
-            let stored = within(timeout, "load", history::load(&*journal, &run, with_snapshot)).await;
+            let stored = within(timeout, "load", history::load(&*journal, &run, with_snapshot)).await?;
+            let rebuilt = history::put_together(run, stored).await.ok()?;
             EngineMetrics::add(&metrics.load_us, micros_since(started));
-            EngineMetrics::add(if stored.is_some() { &metrics.runs_loaded } else { &metrics.loads_failed }, 1);
-            Done::Input(Box::new(Input::Loaded { run, ticket, stored }))
+            Some(rebuilt)
+        });
+        let metrics = self.metrics.clone();
+        self.under_way.push(Box::pin(async move {
+            let rebuilt = loaded.await.ok().flatten();
+            EngineMetrics::add(if rebuilt.is_some() { &metrics.runs_loaded } else { &metrics.loads_failed }, 1);
+            Done::Input(Box::new(Input::Loaded { run, ticket, rebuilt }))
         }));
     }
 

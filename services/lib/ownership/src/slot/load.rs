@@ -3,9 +3,8 @@ use domain::{Run, Time};
 use super::commit::Doubt;
 use super::execute::pause_after_failure;
 use super::{Entry, Live, Slot};
-use crate::rebuild::rebuild;
 use crate::shared::Shared;
-use crate::{Action, Aggregate, Failure, Now, Protocol, Request, Stored, Ticket, Version};
+use crate::{Action, Aggregate, Failure, Now, Protocol, Rebuilt, Request, Ticket, Version};
 
 impl<A: Aggregate, R> Slot<A, R> {
     /// The journal has given a run, or nothing.
@@ -14,7 +13,7 @@ impl<A: Aggregate, R> Slot<A, R> {
         now: Now,
         run: Run,
         ticket: Ticket,
-        stored: Option<Stored>,
+        rebuilt: Option<Rebuilt<A>>,
         shared: &mut Shared<A, R>,
     ) {
         let waiting = match self.runs.get_mut(&run) {
@@ -24,28 +23,26 @@ impl<A: Aggregate, R> Slot<A, R> {
             _ => return,
         };
         shared.queued -= waiting.len();
-        let Some(stored) = stored else {
+        let Some(Rebuilt { touched, from_snapshot, state }) = rebuilt else {
             self.load_after = pause_after_failure(now);
             self.abandon_load(&run, waiting, shared.unavailable(), shared);
             return;
         };
-        let newest = stored.batches.last().map(|(version, _)| *version).max(stored.snapshot.as_ref().map(|s| s.0));
-        if P::MATCH_LOADS && newest > Some(self.head.version) {
+        if P::MATCH_LOADS && touched > Some(self.head.version) {
             // Only another owner can have written on.
             self.abandon_load(&run, waiting, shared.unavailable(), shared);
             self.doubt::<P>(now, Doubt::Fenced, shared);
             return;
         }
-        let used_snapshot = stored.snapshot.is_some();
-        match rebuild::<A>(run, &stored) {
+        match state {
             Ok((aggregate, since_snapshot)) => {
                 self.loading -= 1;
-                self.take_in::<P>(now, run, aggregate, newest.unwrap_or_default(), since_snapshot, shared);
+                self.take_in::<P>(now, run, aggregate, touched.unwrap_or_default(), since_snapshot, shared);
                 for request in waiting {
                     self.resume::<P>(now, request, shared);
                 }
             }
-            Err(_) if used_snapshot => {
+            Err(_) if from_snapshot => {
                 // A snapshot can be discarded; the batches cannot.
                 let ticket = shared.want_load(run, false);
                 shared.queued += waiting.len();
