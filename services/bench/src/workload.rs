@@ -1,5 +1,7 @@
 //! The trains there are, and what clients ask of them.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use domain::{HoldId, OrderId, Run, ServiceDate};
 use proto::common::v1 as common;
@@ -121,10 +123,20 @@ pub(crate) const fn places(train: u32) -> u32 {
     }
 }
 
+/// The train-dates of all trains and how they are named on the wire: written once, as clients have better to do.
+static RUNS: LazyLock<Vec<(Run, common::Run)>> = LazyLock::new(|| {
+    let date = ServiceDate::from_days(20_800).expect("a day of 2026");
+    let run = |train: u32| {
+        let run = Run::first(format!("G{}", train + 1).parse().expect("a letter and digits"), date);
+        let train_code = run.train.to_string();
+        (run, common::Run { train_code, service_date: run.date.to_string(), ordinal: 1 })
+    };
+    (0..TRAINS).map(run).collect()
+});
+
 /// The train-date of a train's number.
 pub(crate) fn run(train: u32) -> Run {
-    let date = ServiceDate::from_days(20_800).expect("a day of 2026");
-    Run::first(format!("G{}", train + 1).parse().expect("a letter and digits"), date)
+    RUNS[train as usize].0
 }
 
 /// The number of a train-date.
@@ -133,8 +145,7 @@ pub(crate) fn train_of(run: &Run) -> u32 {
 }
 
 pub(crate) fn wire_run(train: u32) -> common::Run {
-    let run = run(train);
-    common::Run { train_code: run.train.to_string(), service_date: run.date.to_string(), ordinal: 1 }
+    RUNS[train as usize].1.clone()
 }
 
 /// The number of a place among those of its train; none for what is no place.

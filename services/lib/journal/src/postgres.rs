@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use domain::{Run, SlotId, Time};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use storage::OpenOptions;
@@ -222,26 +223,29 @@ impl Journal for PostgresJournal {
 /// Everything needed to rebuild a run in one round trip; none where it takes a closer look, because the newest snapshot is
 /// damaged, or batches were purged and there is no snapshot.
 async fn load_run(connection: &mut PgConnection, run: &Run) -> Result<Option<RunHistory>, JournalError> {
-    /// The snapshot's columns, versions that concern the run, versions and payloads of batches, whether any were purged.
-    type Row = (
-        Option<i64>,
-        Option<i32>,
-        Option<Vec<u8>>,
-        Option<Vec<u8>>,
-        Option<Vec<u8>>,
-        Vec<i64>,
-        Vec<i64>,
-        Vec<Vec<u8>>,
-        bool,
-    );
+    /// The newest snapshot, if there is one; then index entries, later versions and batches, each list by its columns.
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        version: Option<i64>,
+        format_version: Option<i32>,
+        state_hash: Option<Vec<u8>>,
+        checksum: Option<Vec<u8>>,
+        payload: Option<Vec<u8>>,
+        chunks: Vec<i64>,
+        chunk_versions: Vec<i64>,
+        later: Vec<i64>,
+        versions: Vec<i64>,
+        lengths: Vec<i32>,
+        payloads: Vec<u8>,
+        purged: bool,
+    }
     let row: Row = sqlx::query_as(include_str!("queries/postgres/load_run.sql"))
         .bind(slot_column(run.slot()))
         .bind(run.to_string())
         .bind(index::written(run))
         .fetch_one(connection)
         .await?;
-    let (version, format, state_hash, checksum, payload, concerned, versions, payloads, purged) = row;
-    let snapshot = match (version, format, state_hash, checksum, payload) {
+    let snapshot = match (row.version, row.format_version, row.state_hash, row.checksum, row.payload) {
         (Some(version), Some(format), Some(state_hash), Some(checksum), Some(payload)) => {
             let intact = rows::snapshot(run, (version, format, state_hash, checksum, payload));
             if intact.is_none() {
@@ -249,14 +253,29 @@ async fn load_run(connection: &mut PgConnection, run: &Run) -> Result<Option<Run
             }
             intact
         }
-        _ if purged => return Ok(None),
+        _ if row.purged => return Ok(None),
         _ => None,
     };
-    let mut concerned: Vec<u64> = concerned.into_iter().map(number).collect::<Result<_, _>>()?;
+    let after = snapshot.as_ref().map_or(0, |snapshot| snapshot.version);
+    let mut concerned: Vec<u64> = row.later.into_iter().map(number).collect::<Result<_, _>>()?;
+    for (chunk, bits) in row.chunks.into_iter().zip(row.chunk_versions) {
+        concerned.extend(index::versions(number(chunk)?, bits).filter(|version| *version > after));
+    }
     concerned.sort_unstable();
-    let mut found: Vec<(i64, Vec<u8>)> = versions.into_iter().zip(payloads).collect();
+    let pieces = pieces(row.payloads.into(), &row.lengths)?;
+    let mut found: Vec<(i64, Bytes)> = row.versions.into_iter().zip(pieces).collect();
     found.sort_unstable_by_key(|(version, _)| *version);
     Ok(Some(RunHistory { snapshot, batches: rows::chosen(found, &concerned)? }))
+}
+
+/// A long value cut into the pieces it was joined from.
+fn pieces(mut joined: Bytes, lengths: &[i32]) -> Result<Vec<Bytes>, JournalError> {
+    let piece = |length: &i32| {
+        let length = usize::try_from(*length).ok().filter(|length| *length <= joined.len());
+        length.map(|length| joined.split_to(length))
+    };
+    let pieces = lengths.iter().map(piece).collect::<Option<Vec<_>>>();
+    pieces.ok_or_else(|| JournalError::Corrupt("batches shorter than they are said to be".to_owned()))
 }
 
 fn slot_columns(slots: impl Iterator<Item = SlotId>) -> Vec<i32> {

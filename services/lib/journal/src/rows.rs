@@ -63,7 +63,7 @@ pub(crate) fn batch(slot: SlotId, row: BatchRow) -> Result<FeedBatch, JournalErr
 
 /// Those of some batches in order whose versions, also in order, are wanted.
 pub(crate) fn chosen(
-    found: impl IntoIterator<Item = (i64, Vec<u8>)>,
+    found: impl IntoIterator<Item = (i64, impl Into<Bytes>)>,
     versions: &[u64],
 ) -> Result<Vec<RunBatch>, JournalError> {
     let mut batches = Vec::with_capacity(versions.len());
