@@ -153,6 +153,22 @@ fn damaged_snapshots_are_discarded() {
     assert_eq!(TrainDate::restore(run(), &newer).unwrap_err(), SnapshotError::Version { found: 3 });
 }
 
+#[test]
+fn a_frozen_train_date_stays_as_it_was() {
+    let story = story();
+    let mut train = TrainDate::new(run());
+    let mut frozen = vec![(train.freeze(), train.state_hash())];
+    for record in &story.records {
+        train.replay(record).unwrap();
+        frozen.push((train.freeze(), train.state_hash()));
+    }
+    for (at, (frozen, hash)) in frozen.iter().enumerate() {
+        let written = frozen.write();
+        assert_eq!(written.state_hash, *hash, "after {at} records");
+        assert_eq!(TrainDate::restore(run(), &written.bytes).unwrap().state_hash(), *hash, "after {at} records");
+    }
+}
+
 /// 11,000 trains on 15 dates on one machine.
 #[test]
 fn a_national_timetable_fits_one_machine() {
