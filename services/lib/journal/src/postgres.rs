@@ -282,6 +282,13 @@ fn slot_columns(slots: impl Iterator<Item = SlotId>) -> Vec<i32> {
     slots.map(slot_column).collect()
 }
 
+/// Appends to one slot.
+const APPEND_ONE: &str =
+    concat!(include_str!("queries/postgres/append_one.sql"), include_str!("queries/postgres/append_index.sql"));
+/// Appends to many slots.
+const APPEND_MANY: &str =
+    concat!(include_str!("queries/postgres/append_many.sql"), include_str!("queries/postgres/append_index.sql"));
+
 /// Appends in slot order, as the statement wants it.
 async fn append(
     connection: &mut PgConnection,
@@ -293,17 +300,27 @@ async fn append(
     sent.sort_unstable_by_key(|(append, _)| append.slot);
     let appends = || sent.iter().map(|(append, _)| *append);
     let asked_at = Instant::now();
-    let rows: Vec<(i32, i64)> = sqlx::query_as(include_str!("queries/postgres/append.sql"))
-        .bind(slot_columns(appends().map(|append| append.slot)))
-        .bind(appends().map(|append| number_column(append.expected.version)).collect::<Vec<_>>())
-        .bind(appends().map(|append| &append.expected.tail.0[..]).collect::<Vec<_>>())
-        .bind(appends().map(|append| number_column(append.expected.epoch)).collect::<Vec<_>>())
-        .bind(appends().map(|append| &append.batch_id.0[..]).collect::<Vec<_>>())
-        .bind(sent.iter().map(|(_, head)| &head.chain.0[..]).collect::<Vec<_>>())
-        .bind(appends().map(|append| &append.payload[..]).collect::<Vec<_>>())
-        .bind(appends().map(|append| index::write_runs(&append.runs)).collect::<Vec<_>>())
-        .fetch_all(&mut *connection)
-        .await?;
+    let statement = match &sent[..] {
+        [(append, head)] => sqlx::query_as(APPEND_ONE)
+            .bind(slot_column(append.slot))
+            .bind(number_column(append.expected.version))
+            .bind(&append.expected.tail.0[..])
+            .bind(number_column(append.expected.epoch))
+            .bind(&append.batch_id.0[..])
+            .bind(&head.chain.0[..])
+            .bind(&append.payload[..])
+            .bind(index::write_runs(&append.runs)),
+        _ => sqlx::query_as(APPEND_MANY)
+            .bind(slot_columns(appends().map(|append| append.slot)))
+            .bind(appends().map(|append| number_column(append.expected.version)).collect::<Vec<_>>())
+            .bind(appends().map(|append| &append.expected.tail.0[..]).collect::<Vec<_>>())
+            .bind(appends().map(|append| number_column(append.expected.epoch)).collect::<Vec<_>>())
+            .bind(appends().map(|append| &append.batch_id.0[..]).collect::<Vec<_>>())
+            .bind(sent.iter().map(|(_, head)| &head.chain.0[..]).collect::<Vec<_>>())
+            .bind(appends().map(|append| &append.payload[..]).collect::<Vec<_>>())
+            .bind(appends().map(|append| index::write_runs(&append.runs)).collect::<Vec<_>>()),
+    };
+    let rows: Vec<(i32, i64)> = statement.fetch_all(&mut *connection).await?;
     let mut found = HashMap::with_capacity(sent.len());
     for (slot, time_ms) in rows {
         found.insert(rows::slot(slot)?, Appended::Committed(clock.observe(time_ms, asked_at)));
