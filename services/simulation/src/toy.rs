@@ -295,7 +295,8 @@ impl<D: ToyRules> Aggregate for Toy<D> {
         self.holds.values().filter(|hold| self.due(hold)).map(|hold| hold.until).min()
     }
 
-    fn replay(&mut self, _version: Version, payload: &[u8]) -> Result<(), Damaged> {
+    fn replay(&mut self, _version: Version, payload: &[u8]) -> Result<u32, Damaged> {
+        let mut replayed = 0;
         let mut reader = Reader::new(payload).map_err(Damaged)?;
         while let Some(record) = reader.record().map_err(Damaged)? {
             if record.run != index_of(&self.run) {
@@ -311,8 +312,9 @@ impl<D: ToyRules> Aggregate for Toy<D> {
             if let (true, Some((id, salt, answer))) = (D::REMEMBER_IDS, record.request) {
                 self.requests.insert(id, (salt, answer));
             }
+            replayed += 1;
         }
-        Ok(())
+        Ok(replayed)
     }
 
     fn view(&self, _context: Context, (): ()) -> u64 {

@@ -37,11 +37,11 @@ pub trait Aggregate: Sized {
     /// When [`Self::advance`] has something to do next.
     fn next_timer(&self) -> Option<Time>;
 
-    /// Applies the records of a batch payload that concern this run; leaves out the others.
+    /// Applies the records of a batch payload that concern this run, and leaves out the others; how many those were.
     ///
     /// # Errors
     /// A payload that cannot be read or that contradicts the state.
-    fn replay(&mut self, version: Version, payload: &[u8]) -> Result<(), Damaged>;
+    fn replay(&mut self, version: Version, payload: &[u8]) -> Result<u32, Damaged>;
 
     /// What a client asked to see.
     fn view(&self, context: Context, query: Self::Query) -> Self::View;

@@ -11,7 +11,7 @@ pub struct Rebuilt<A> {
     pub touched: Option<Version>,
     /// Whether a snapshot was used.
     pub from_snapshot: bool,
-    /// The state, and how many batches came after the snapshot.
+    /// The state, and how many records came after the snapshot.
     pub state: Result<(A, u32), Broken>,
 }
 
@@ -37,8 +37,7 @@ fn rebuild<A: Aggregate>(run: Run, stored: &Stored) -> Result<(A, u32), Broken> 
         let mut since_snapshot = 0;
         let from = stored.snapshot.as_ref().map(|(version, _)| *version);
         for (version, payload) in stored.batches.iter().filter(|(version, _)| Some(*version) > from) {
-            aggregate.replay(*version, payload).map_err(damaged)?;
-            since_snapshot += 1;
+            since_snapshot += aggregate.replay(*version, payload).map_err(damaged)?;
         }
         Ok((aggregate, since_snapshot))
     })

@@ -85,9 +85,9 @@ impl<A: Aggregate> WarmRun<A> {
             return Ok(());
         }
         let damaged = |error: Damaged| crate::Broken { id: "I6", message: error.to_string() };
-        guarded(|| self.aggregate.replay(batch.version, &batch.payload).map_err(damaged))?;
+        let records = guarded(|| self.aggregate.replay(batch.version, &batch.payload).map_err(damaged))?;
         self.touched = batch.version;
-        self.records_since_snapshot += 1;
+        self.records_since_snapshot += records;
         Ok(())
     }
 }

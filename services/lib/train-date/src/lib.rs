@@ -106,16 +106,18 @@ impl Aggregate for OwnedTrainDate {
         self.train_date.next_timer()
     }
 
-    fn replay(&mut self, version: Version, payload: &[u8]) -> Result<(), Damaged> {
+    fn replay(&mut self, version: Version, payload: &[u8]) -> Result<u32, Damaged> {
         let run = self.train_date.run();
         let damaged = |error: &dyn std::fmt::Display| Damaged(format!("{run} at version {version}: {error}"));
+        let mut replayed = 0;
         for mut record in decode_batch(payload).map_err(|error| damaged(&error))? {
             if record.run == run {
                 record.meta.version = version.0;
                 self.train_date.replay(&record).map_err(|broken| damaged(&broken))?;
+                replayed += 1;
             }
         }
-        Ok(())
+        Ok(replayed)
     }
 
     fn view(&self, _context: Context, look: Look) -> Box<dyn Any + Send> {

@@ -14,6 +14,7 @@ on_every_backend! {
     a_hold_that_nobody_opens_lapses_by_a_recorded_event,
     timers_go_on_after_a_restart_though_nobody_asks_for_the_run,
     more_runs_than_fit_in_memory_come_and_go,
+    a_new_owner_knows_how_many_records_came_after_the_snapshot,
     many_holds_are_answered_with_their_numbers,
 }
 
@@ -123,6 +124,37 @@ async fn more_runs_than_fit_in_memory_come_and_go(backend: &Backend) {
     // Two lanes of four runs each; what is in use at the moment may come on top.
     wait_until(|| handle.occupancy().runs_cached <= 8).await;
     engine.shutdown(WAIT).await;
+}
+
+async fn a_new_owner_knows_how_many_records_came_after_the_snapshot(backend: &Backend) {
+    let (train, journal) = (run("G71"), backend.new_journal().await);
+    let options = |name| {
+        let limits = Limits { snapshot_records: 10, ..Limits::default() };
+        EngineOptions { limits, ..EngineOptions::named(name) }
+    };
+    let first = start_with(journal.clone(), options("first"), &[train]).await;
+    open_sale(&first.handle(), train, 20, 600_000).await;
+    let replies = ReplyQueue::new();
+    let submission = |number: u64| Submission {
+        correlation: number,
+        run: train,
+        command: hold(number.into()),
+        trace: None,
+        timeout: WAIT,
+    };
+    // One message, and so one batch: nine records are still no snapshot.
+    first.handle().submit_all((1..=8).map(submission), &replies);
+    let mut answered = 0;
+    while answered < 8 {
+        answered += tokio::time::timeout(WAIT, replies.next()).await.unwrap().len();
+    }
+    assert_eq!(first.handle().metrics().counts().snapshots_stored, 0);
+    first.shutdown(WAIT).await;
+
+    let second = start_with(journal, options("second"), &[train]).await;
+    submit(&second.handle(), train, hold(9)).await.unwrap().answer().unwrap();
+    wait_until(|| second.handle().metrics().counts().snapshots_stored == 1).await;
+    second.shutdown(WAIT).await;
 }
 
 async fn many_holds_are_answered_with_their_numbers(backend: &Backend) {
