@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bench::hop::{self, HopBench};
-use bench::{Design, Engines, Findings, Measured, Options, Workload};
+use bench::{Design, Engines, Entry, Findings, Measured, Options, Workload};
 
 #[tokio::test]
 async fn every_way_answers_and_no_seat_is_sold_twice() {
@@ -13,6 +13,7 @@ async fn every_way_answers_and_no_seat_is_sold_twice() {
         time: Duration::from_millis(150),
         rounds: 1,
         clients: vec![8],
+        entries: Entry::ALL.to_vec(),
         designs: Design::ALL.to_vec(),
         workloads: vec![Workload::HotTrain, Workload::SoldOut],
     };
