@@ -22,7 +22,8 @@ pub struct Limits {
     /// Things of a run that checks, and snapshots, may each go through for every record of it: a run that lists more than
     /// either's number of records allows is checked, or written, more seldom. What a record costs does not grow with its run.
     pub upkeep_things_per_record: usize,
-    /// Records of a run after which its snapshot is written when it leaves memory.
+    /// Records of a run after which its snapshot is written when it leaves memory. So many are replayed within a millisecond,
+    /// while a snapshot takes a commit, and that often when its slot moves and everybody waits for commits.
     pub snapshot_evict_records: u32,
     /// How long an owner that is not known to be gone gets to give a slot up before it is taken from it.
     pub takeover_wait_ms: u64,
@@ -53,7 +54,7 @@ impl Default for Limits {
             check_every_records: 256,
             snapshot_records: 2_000,
             upkeep_things_per_record: 1,
-            snapshot_evict_records: 200,
+            snapshot_evict_records: 1_000,
             takeover_wait_ms: 1_500,
             warm_runs_max: 2_048,
             catch_up_batches_max: 1_000,
