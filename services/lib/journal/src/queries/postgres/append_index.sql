@@ -1,4 +1,5 @@
--- Once in 64 versions, at a version that differs from slot to slot, the last 64 that are complete go into the index.
+-- The end of append_one and append_many. Once in 64 versions, at a version that differs from slot to slot, the last 64 that
+-- are complete go into the index.
 indexed AS (
     INSERT INTO slot_index (slot, run, chunk, versions)
     SELECT batch.slot, concerned.run, (batch.version - 1) / 64, bit_or(1::int8 << ((batch.version - 1) % 64)::int4)

@@ -1,6 +1,6 @@
--- Everything needed to rebuild the run $2 of slot $1, in one row: the newest snapshot, the index entries and the later versions
--- that concern the run, batches among which those are, and whether some of the slot's batches were purged. $3 is the run as
--- batches name it.
+-- Everything needed to rebuild the run $2 of slot $1, in one row: the newest snapshot, the index entries and the later
+-- versions that concern the run, batches among which those are, and whether some of the slot's batches were purged. $3 is the
+-- run as batches name it.
 WITH newest AS MATERIALIZED (
     SELECT version, format_version, state_hash, checksum, payload FROM run_snapshot
     WHERE slot = $1 AND run = $2 ORDER BY version DESC LIMIT 1
