@@ -303,12 +303,12 @@ async fn no_document_number_and_no_name_is_stored_in_clear() {
 async fn a_cancelled_train_gives_everything_back_without_a_fee_and_once() {
     let world = World::new().await;
     world.ticketed(id(1)).await;
+    // An hour before departure a refund would cost 20 %. Whoever has not paid has time to, or would run out of it by himself.
+    world.clock.set(DEPARTURE.plus_millis(-HOUR));
     let mut unpaid = request(&world, id(2));
     unpaid.passengers = vec![passenger("王五", "110101199003070038"), passenger("赵六", "110101199003070054")];
     unpaid.account = "wang-wu".into();
     world.open(unpaid).await.unwrap();
-    // An hour before departure a refund would cost 20 %.
-    world.clock.set(DEPARTURE.plus_millis(-HOUR));
     let mut operator = OrderOperatorServiceClient::new(world.link.clone());
     let run = Some(common::Run { train_code: "G1".into(), service_date: "2026-12-20".into(), ordinal: 1 });
     let withdraw = wire::RefundRunRequest { run: run.clone(), seat_class: common::SeatClass::Second.into() };
