@@ -25,7 +25,7 @@ use crate::{BenchError, Seats};
 
 /// Trains put on sale, or asked for their boards, at once.
 const AT_ONCE: usize = 32;
-/// How often a train is put on sale where nobody answers for its slot, and the pause between.
+/// How often a shard is asked that cannot answer for a slot, and the pause between.
 const ATTEMPTS_MAX: u32 = 20;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
 /// Longer than any run of the bench: a hold that lapses would be a write nobody asked for.
@@ -71,8 +71,11 @@ impl Fleet {
         let owned_ms = millis_since(begun);
         let client = connect(&address).await?;
         let asked = futures::stream::iter(self.trains).map(|train| {
-            let mut client = client.clone();
-            async move { client.get_board(GetBoardRequest { run: Some(wire_run(train)) }).await }
+            let client = client.clone();
+            until_available(move || {
+                let mut client = client.clone();
+                async move { client.get_board(GetBoardRequest { run: Some(wire_run(train)) }).await }
+            })
         });
         let mut asked = asked.buffer_unordered(AT_ONCE);
         while let Some(board) = asked.next().await {
@@ -201,20 +204,27 @@ impl Routed {
             request_id: vec![7; 16].into(),
             plan: Some(sale_plan(train, now_ms)),
         };
-        let (run, mut attempts) = (run(train), 1);
-        loop {
-            let opened = self.router.call(&run, |mut client| {
+        let run = run(train);
+        let open = || {
+            self.router.call(&run, |mut client| {
                 let request = request.clone();
                 async move { client.open_sale(request).await }
-            });
-            match opened.await {
-                // The slot's owner claims anew where its disk was slow.
-                Err(status) if status.code() == Code::Unavailable && attempts < ATTEMPTS_MAX => attempts += 1,
-                answer => return answer.map(drop),
-            }
-            tokio::time::sleep(ATTEMPT_PAUSE).await;
+            })
+        };
+        until_available(open).await.map(drop)
+    }
+}
+
+/// Asks until it is answered: an owner claims anew where its disk was slow, and a train that sold a million seats takes long
+/// to load.
+async fn until_available<T, A: Future<Output = Result<T, Status>>>(ask: impl Fn() -> A) -> Result<T, Status> {
+    for _ in 1..ATTEMPTS_MAX {
+        match ask().await {
+            Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(ATTEMPT_PAUSE).await,
+            answer => return answer,
         }
     }
+    ask().await
 }
 
 impl Seats for Routed {
