@@ -1,3 +1,4 @@
+mod convoys;
 mod peers;
 mod perform;
 
@@ -21,6 +22,7 @@ use train_date::OwnedTrainDate;
 pub(crate) use crate::lane::peers::Peers;
 
 use crate::handovers::Handovers;
+use crate::lane::convoys::Convoys;
 use crate::lane::perform::Done;
 use crate::metrics::EngineMetrics;
 use crate::{Changes, EngineError, EngineOptions, HandoverKind, ReplyQueue, RunChange, uptime};
@@ -62,10 +64,28 @@ pub(crate) enum Message {
     Stop,
 }
 
+/// Whether a lane works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    GoOn,
+    Stop,
+}
+
 /// Who waits for an answer.
 pub(crate) enum ReplyTo {
     Command(oneshot::Sender<Result<Reply<OwnedTrainDate>, Failure>>),
     Queue { queue: ReplyQueue, correlation: u64 },
+}
+
+impl Message {
+    /// How many requests it brings.
+    fn requests(&self) -> usize {
+        match self {
+            Self::Submit(_) => 1,
+            Self::SubmitAll(requests) => requests.len(),
+            _ => 0,
+        }
+    }
 }
 
 impl std::fmt::Debug for Message {
@@ -119,6 +139,7 @@ pub(crate) struct Lane {
     options: EngineOptions,
     inbox: mpsc::Receiver<Message>,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    convoys: Convoys,
     snapshots_in_flight: usize,
     lists_in_flight: usize,
     /// Slots whose runs are still to be listed: at most each once.
@@ -163,6 +184,7 @@ impl Lane {
             options,
             inbox,
             under_way: FuturesUnordered::new(),
+            convoys: Convoys::default(),
             snapshots_in_flight: 0,
             lists_in_flight: 0,
             lists_waiting: VecDeque::new(),
@@ -198,35 +220,8 @@ impl Lane {
                 () = sleep_until(next_tick) => {}
             }
             let now = now();
-            let mut requests_left = REQUESTS_AT_ONCE;
-            while requests_left > 0
-                && let Some(message) = messages.pop_front()
-            {
-                match message {
-                    Message::Submit(request) => {
-                        requests_left -= 1;
-                        self.owner.handle(now, Input::Submit(request));
-                    }
-                    Message::SubmitAll(requests) => {
-                        requests_left = requests_left.saturating_sub(requests.len());
-                        requests.into_iter().for_each(|request| self.owner.handle(now, Input::Submit(request)));
-                    }
-                    Message::Own { slots, alive, noted } => {
-                        self.alive = alive;
-                        self.own(now, slots);
-                        told.push(noted);
-                    }
-                    Message::Warm { slot, version, runs } => {
-                        self.owner.handle(now, Input::Warm { slot, version, runs });
-                    }
-                    Message::Cool => self.owner.handle(now, Input::Cool),
-                    Message::Reload(run) => self.owner.handle(now, Input::Reload(run)),
-                    Message::Proved { sent_at, slots, heartbeat } => {
-                        self.owner.handle(now, Input::Proved { sent_at, slots, heartbeat });
-                        self.peers.note_owned(self.index, self.owner.owned());
-                    }
-                    Message::Stop => return,
-                }
+            if self.take_in(now, &mut messages, &mut told) == Flow::Stop {
+                return;
             }
             let ticked = next_tick <= Instant::now();
             if ticked {
@@ -246,6 +241,53 @@ impl Lane {
                 let _ = noted.send(());
             }
         }
+    }
+
+    /// Tells the owner what has come, and decides as many requests as one round allows.
+    fn take_in(&mut self, now: Now, messages: &mut VecDeque<Message>, told: &mut Vec<oneshot::Sender<()>>) -> Flow {
+        let mut requests_left = self.requests_at_once(messages);
+        while requests_left > 0
+            && let Some(message) = messages.pop_front()
+        {
+            match message {
+                Message::Submit(request) => {
+                    requests_left -= 1;
+                    self.owner.handle(now, Input::Submit(request));
+                }
+                Message::SubmitAll(mut requests) => {
+                    if requests.len() > requests_left {
+                        messages.push_front(Message::SubmitAll(requests.split_off(requests_left)));
+                    }
+                    requests_left -= requests.len();
+                    requests.into_iter().for_each(|request| self.owner.handle(now, Input::Submit(request)));
+                }
+                Message::Own { slots, alive, noted } => {
+                    self.alive = alive;
+                    self.own(now, slots);
+                    told.push(noted);
+                }
+                Message::Warm { slot, version, runs } => {
+                    self.owner.handle(now, Input::Warm { slot, version, runs });
+                }
+                Message::Cool => self.owner.handle(now, Input::Cool),
+                Message::Reload(run) => self.owner.handle(now, Input::Reload(run)),
+                Message::Proved { sent_at, slots, heartbeat } => {
+                    self.owner.handle(now, Input::Proved { sent_at, slots, heartbeat });
+                    self.peers.note_owned(self.index, self.owner.owned());
+                }
+                Message::Stop => return Flow::Stop,
+            }
+        }
+        Flow::GoOn
+    }
+
+    /// How many requests are decided before what they wrote is sent.
+    fn requests_at_once(&self, messages: &VecDeque<Message>) -> usize {
+        if messages.is_empty() || !self.convoys.may_break(Instant::now()) {
+            return REQUESTS_AT_ONCE;
+        }
+        let waiting = messages.iter().map(Message::requests).sum();
+        Convoys::first_part(waiting).clamp(1, REQUESTS_AT_ONCE)
     }
 
     fn own(&mut self, now: Now, slots: BTreeSet<SlotId>) {

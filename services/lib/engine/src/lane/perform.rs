@@ -27,6 +27,7 @@ const LISTS_IN_FLIGHT_MAX: usize = 4;
 /// What has come of a call. Without an answer within the time-out, or with an error, there is `None`.
 pub(super) enum Done {
     Appended {
+        began: Instant,
         names: Vec<(SlotId, BatchId)>,
         outcomes: Option<Vec<journal::AppendOutcome>>,
     },
@@ -60,7 +61,10 @@ pub(super) enum Done {
 impl Lane {
     pub(super) fn finished(&mut self, done: Done) {
         let input = match done {
-            Done::Appended { names, outcomes } => Input::Appended(self.appended(names, outcomes)),
+            Done::Appended { began, names, outcomes } => {
+                self.convoys.commit_ended(began, Instant::now());
+                Input::Appended(self.appended(names, outcomes))
+            }
             Done::Claimed { ticket, slots, claimed } => Input::Claimed { ticket, slots: self.claimed(slots, claimed) },
             Done::Heartbeat { ticket, sent_at, others, heartbeat } => {
                 let counter =
@@ -106,16 +110,17 @@ impl Lane {
         EngineMetrics::add(&self.metrics.appends, 1);
         let appends = appends.into_iter().map(|append| self.expecting(append)).collect();
         let (journal, timeout, metrics) = (self.journal.clone(), self.options.journal_timeout, self.metrics.clone());
+        self.convoys.commit_began();
+        let began = Instant::now();
         self.under_way.push(Box::pin(async move {
-            let started = Instant::now();
             let appended = async {
                 failpoints::at(Point::ShardBeforeAppend).await.ok()?;
                 let outcomes = journal.append(appends).await;
                 failpoints::at(Point::ShardAfterAppend).await.ok().map(|()| outcomes)
             };
             let outcomes = tokio::time::timeout(timeout, appended).await.ok().flatten();
-            EngineMetrics::add(&metrics.append_us, micros_since(started));
-            Done::Appended { names, outcomes }
+            EngineMetrics::add(&metrics.append_us, micros_since(began));
+            Done::Appended { began, names, outcomes }
         }));
     }
 

@@ -217,6 +217,8 @@ pub enum Fault {
     None,
     /// Answers nothing until the fault is gone; then passes on what has waited.
     Frozen,
+    /// Passes everything on after so long.
+    Slow(Duration),
     /// Answers every call with an error, and does nothing.
     Down,
 }
@@ -237,7 +239,12 @@ impl FaultyJournal {
     async fn pass(&self) -> Result<(), JournalError> {
         let mut fault = self.fault.clone();
         let now = *fault.wait_for(|fault| *fault != Fault::Frozen).await.unwrap();
-        if now == Fault::Down { Err(JournalError::Closed) } else { Ok(()) }
+        match now {
+            Fault::Down => return Err(JournalError::Closed),
+            Fault::Slow(pause) => tokio::time::sleep(pause).await,
+            Fault::None | Fault::Frozen => {}
+        }
+        Ok(())
     }
 }
 
