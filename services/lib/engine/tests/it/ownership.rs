@@ -140,6 +140,14 @@ async fn a_damaged_train_is_quarantined_and_the_others_go_on(backend: &Backend) 
     assert_eq!(answer, Err(EngineError::NotAnswered(Failure::Quarantined)));
     submit(&handle, whole, hold(1)).await.unwrap().answer().unwrap();
     assert_eq!(handle.metrics().counts().quarantined_runs, 1);
+
+    // Looked at once more with nothing repaired, it is stopped once more: those who show it are told, though its slot has
+    // the owner that it had.
+    let cursor = handle.changes().since(0).cursor;
+    handle.reload(damaged).await;
+    let told = || handle.changes().since(cursor).runs.iter().any(|change| change.run == damaged);
+    wait_until(told).await;
+    assert_eq!(handle.metrics().counts().quarantined_runs, 2);
     engine.shutdown(WAIT).await;
 }
 
