@@ -106,6 +106,7 @@ impl Weather {
             batch_bytes_max: 1 << 20,
             batch_replies_max: chance.one_of(&[4, 100]),
             appends_in_flight_max: chance.one_of(&[1, 2, 4]),
+            append_alone_ms: chance.one_of(&[0, 10]),
             queue_requests_max: chance.one_of(&[4, 100]),
             cache_runs_max: chance.one_of(&[1, 2, 10]),
             loads_in_flight_max: chance.one_of(&[1, 4]),

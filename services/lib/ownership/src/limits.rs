@@ -9,6 +9,9 @@ pub struct Limits {
     pub batch_replies_max: usize,
     /// Append statements under way at once.
     pub appends_in_flight_max: usize,
+    /// How long an append statement is alone under way. What comes meanwhile travels together in the next one, since a
+    /// statement costs far more than what is in it; one that takes longer holds up nobody but those who wait for it.
+    pub append_alone_ms: u64,
     /// Requests that wait to be executed, over all slots.
     pub queue_requests_max: usize,
     /// Runs in memory; more only while they have uncommitted state or waiting requests.
@@ -48,6 +51,7 @@ impl Default for Limits {
             batch_bytes_max: 1 << 20,
             batch_replies_max: 16_384,
             appends_in_flight_max: 2,
+            append_alone_ms: 10,
             queue_requests_max: 16_384,
             cache_runs_max: 4_096,
             loads_in_flight_max: 16,

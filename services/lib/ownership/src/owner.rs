@@ -31,6 +31,7 @@ pub struct Owner<A: Aggregate, R, P: Protocol = Sound> {
     heartbeat: Option<HeartbeatUnderWay>,
     heartbeat_after: Uptime,
     appends_in_flight: usize,
+    append_sent_at: Uptime,
     protocol: PhantomData<P>,
 }
 
@@ -70,6 +71,7 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
             heartbeat: None,
             heartbeat_after: Uptime::default(),
             appends_in_flight: 0,
+            append_sent_at: Uptime::default(),
             protocol: PhantomData,
         }
     }
@@ -335,7 +337,7 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
     }
 
     fn send_batches(&mut self, now: Now) {
-        if self.appends_in_flight >= self.shared.limits.appends_in_flight_max {
+        if !self.may_append(now.uptime) {
             return;
         }
         let mut appends = Vec::new();
@@ -349,7 +351,15 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
         }
         if !appends.is_empty() {
             self.appends_in_flight += 1;
+            self.append_sent_at = now.uptime;
             self.shared.actions.push(Action::Append(appends));
         }
+    }
+
+    fn may_append(&self, now: Uptime) -> bool {
+        let limits = &self.shared.limits;
+        let alone = self.appends_in_flight == 0;
+        let last_is_slow = now.millis_since(self.append_sent_at) >= limits.append_alone_ms;
+        alone || (self.appends_in_flight < limits.appends_in_flight_max && last_is_slow)
     }
 }
