@@ -3,6 +3,7 @@ mod peers;
 mod perform;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,13 +62,6 @@ pub(crate) enum Message {
         heartbeat: Heartbeat,
     },
     /// Leave everything as it is: tell those who wait, and end.
-    Stop,
-}
-
-/// Whether a lane works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    GoOn,
     Stop,
 }
 
@@ -220,7 +214,7 @@ impl Lane {
                 () = sleep_until(next_tick) => {}
             }
             let now = now();
-            if self.take_in(now, &mut messages, &mut told) == Flow::Stop {
+            if self.take_in(now, &mut messages, &mut told).is_break() {
                 return;
             }
             let ticked = next_tick <= Instant::now();
@@ -243,8 +237,13 @@ impl Lane {
         }
     }
 
-    /// Tells the owner what has come, and decides as many requests as one round allows.
-    fn take_in(&mut self, now: Now, messages: &mut VecDeque<Message>, told: &mut Vec<oneshot::Sender<()>>) -> Flow {
+    /// Tells the owner what has come, and decides as many requests as one round allows; breaks off where it is told to stop.
+    fn take_in(
+        &mut self,
+        now: Now,
+        messages: &mut VecDeque<Message>,
+        told: &mut Vec<oneshot::Sender<()>>,
+    ) -> ControlFlow<()> {
         let mut requests_left = self.requests_at_once(messages);
         while requests_left > 0
             && let Some(message) = messages.pop_front()
@@ -275,10 +274,10 @@ impl Lane {
                     self.owner.handle(now, Input::Proved { sent_at, slots, heartbeat });
                     self.peers.note_owned(self.index, self.owner.owned());
                 }
-                Message::Stop => return Flow::Stop,
+                Message::Stop => return ControlFlow::Break(()),
             }
         }
-        Flow::GoOn
+        ControlFlow::Continue(())
     }
 
     /// How many requests are decided before what they wrote is sent.

@@ -358,8 +358,8 @@ impl<A: Aggregate, R, P: Protocol> Owner<A, R, P> {
 
     fn may_append(&self, now: Uptime) -> bool {
         let limits = &self.shared.limits;
-        let alone = self.appends_in_flight == 0;
+        let none_under_way = self.appends_in_flight == 0;
         let last_is_slow = now.millis_since(self.append_sent_at) >= limits.append_alone_ms;
-        alone || (self.appends_in_flight < limits.appends_in_flight_max && last_is_slow)
+        none_under_way || (self.appends_in_flight < limits.appends_in_flight_max && last_is_slow)
     }
 }

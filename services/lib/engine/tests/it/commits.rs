@@ -18,7 +18,7 @@ on_every_backend! {
 }
 
 /// Long beside what a busy machine adds.
-const COMMIT: Duration = Duration::from_millis(50);
+const COMMIT: Duration = Duration::from_millis(100);
 
 async fn a_convoy_is_written_in_two_groups(backend: &Backend) {
     let train = run("G71");
