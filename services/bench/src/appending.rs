@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use domain::{Run, ServiceDate, SlotId};
 use journal::{AppendOutcome, BatchId, ClusterConfig, Head, Journal, SlotAppend};
-use sqlx::Connection;
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, Postgres, Sqlite};
 use storage::{Database, DatabaseUrl, OpenOptions};
 
 use crate::BenchError;
@@ -85,12 +86,12 @@ pub async fn measure(
         let clusters = [ClusterConfig::whole(url)];
         journal::create(&clusters).await.map_err(BenchError::because("no journal could be made"))?;
         let journal = journal::open(&clusters).await.map_err(BenchError::because("no journal could be opened"))?;
-        let bare = BareTable::create(&bare).await?;
+        let mut bare = BareTable::create(&bare).await?;
         let one_slot = BATCHES.map(|events| (1, events));
         let many_slots = BATCHES.map(|slots| (slots, 1));
         for (slots, events) in one_slot.into_iter().chain(many_slots.into_iter().skip(1)) {
             progress(&format!("appending on {engine}: {slots} slots, {events} events"));
-            appending.push(compare(engine, &journal, &bare, slots, events, time).await?);
+            appending.push(compare(engine, &journal, &mut bare, slots, events, time).await?);
         }
         for events in [1, 16, 64] {
             progress(&format!("loading on {engine}"));
@@ -101,7 +102,7 @@ pub async fn measure(
             });
         }
         journal.close().await;
-        bare.database.close().await;
+        bare.close().await;
     }
     Ok((appending, loading))
 }
@@ -110,7 +111,7 @@ pub async fn measure(
 async fn compare(
     engine: &'static str,
     journal: &Arc<dyn Journal>,
-    bare: &BareTable,
+    bare: &mut BareTable,
     slots: usize,
     events: usize,
     time: Duration,
@@ -214,11 +215,18 @@ async fn load(journal: &dyn Journal, events: usize, batch_events: usize) -> Resu
     Ok(best)
 }
 
-/// A table as the journal's batches have it, without anything that fences.
+/// A table as the journal's batches have it, without anything that fences, and the one connection that fills it: a pool would
+/// ask it how it is before and after every insert.
 struct BareTable {
     database: Database,
+    connection: BareConnection,
     /// Versions count up for ever.
-    version: std::sync::atomic::AtomicI64,
+    version: i64,
+}
+
+enum BareConnection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
 }
 
 impl BareTable {
@@ -226,34 +234,41 @@ impl BareTable {
         let database = Database::open(url, &OpenOptions::default())
             .await
             .map_err(BenchError::because("no database for bare inserts"))?;
-        let made = match &database {
+        let connection = Self::make(&database).await.map_err(BenchError::because("no table for bare inserts"))?;
+        Ok(Self { database, connection, version: 0 })
+    }
+
+    async fn make(database: &Database) -> Result<BareConnection, sqlx::Error> {
+        match database {
             Database::Sqlite(database) => {
+                let mut connection = database.writer().acquire().await?;
                 let make =
                     "CREATE TABLE bare (seq INTEGER PRIMARY KEY, slot INTEGER NOT NULL, version INTEGER NOT NULL,
                     epoch INTEGER NOT NULL, time_ms INTEGER NOT NULL, batch_id BLOB NOT NULL, previous_id BLOB NOT NULL,
                     chain BLOB NOT NULL, payload BLOB NOT NULL, runs TEXT NOT NULL, UNIQUE (slot, version)) STRICT";
-                sqlx::raw_sql(make).execute(database.writer()).await.map(drop)
+                sqlx::raw_sql(make).execute(&mut *connection).await?;
+                Ok(BareConnection::Sqlite(connection))
             }
             Database::Postgres(pool) => {
+                let mut connection = pool.acquire().await?;
                 let make = "CREATE TABLE bare (version int8 NOT NULL, epoch int8 NOT NULL, time_ms int8 NOT NULL,
                     slot int4 NOT NULL, batch_id bytea NOT NULL, previous_id bytea NOT NULL, chain bytea NOT NULL,
-                    payload bytea NOT NULL, runs text NOT NULL, PRIMARY KEY (slot, version));
+                    payload bytea NOT NULL, runs text NOT NULL, PRIMARY KEY (slot, version))
+                    WITH (toast_tuple_target = 8160);
                     ALTER TABLE bare ALTER COLUMN payload SET STORAGE EXTERNAL";
-                sqlx::raw_sql(make).execute(pool).await.map(drop)
+                sqlx::raw_sql(make).execute(&mut *connection).await?;
+                Ok(BareConnection::Postgres(connection))
             }
-        };
-        made.map_err(BenchError::because("no table for bare inserts"))?;
-        Ok(Self { database, version: 0.into() })
+        }
     }
 
     /// One commit of one row for each slot.
-    async fn insert(&self, slots: usize, payload: &Bytes) -> Result<(), sqlx::Error> {
+    async fn insert(&mut self, slots: usize, payload: &Bytes) -> Result<(), sqlx::Error> {
         const RUNS: &str = "[\"G1234@2026-12-13\"]";
-        let version = self.version.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.version += 1;
         let numbers = 0..i32::try_from(slots).unwrap_or(i32::MAX);
-        match &self.database {
-            Database::Sqlite(database) => {
-                let mut connection = database.writer().acquire().await?;
+        match &mut self.connection {
+            BareConnection::Sqlite(connection) => {
                 let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
                 let numbers: Vec<_> = numbers.map(|slot| slot.to_string()).collect();
                 sqlx::query(
@@ -261,7 +276,7 @@ impl BareTable {
                      SELECT value, ?2, 1, 1, ?3, ?3, ?4, ?5, ?6 FROM json_each(?1)",
                 )
                 .bind(format!("[{}]", numbers.join(",")))
-                .bind(version)
+                .bind(self.version)
                 .bind(&[1u8; 16][..])
                 .bind(&[2u8; 32][..])
                 .bind(&payload[..])
@@ -270,20 +285,25 @@ impl BareTable {
                 .await?;
                 transaction.commit().await
             }
-            Database::Postgres(pool) => sqlx::query(
+            BareConnection::Postgres(connection) => sqlx::query(
                 "INSERT INTO bare (slot, version, epoch, time_ms, batch_id, previous_id, chain, payload, runs)
                      SELECT slot, $2, 1, 1, $3, $3, $4, payload, $6
                      FROM unnest($1::int4[], $5::bytea[]) AS sent (slot, payload)",
             )
             .bind(numbers.collect::<Vec<_>>())
-            .bind(version)
+            .bind(self.version)
             .bind(&[1u8; 16][..])
             .bind(&[2u8; 32][..])
             .bind(vec![&payload[..]; slots])
             .bind(RUNS)
-            .execute(pool)
+            .execute(&mut **connection)
             .await
             .map(drop),
         }
+    }
+
+    async fn close(self) {
+        drop(self.connection);
+        self.database.close().await;
     }
 }
