@@ -150,7 +150,7 @@ struct Holds {
     /// Clients at once.
     #[arg(long, value_delimiter = ',', default_values_t = [64, 1_024], value_parser = clap::value_parser!(u16).range(1..=1_024))]
     clients: Vec<u16>,
-    /// Designs whose names begin with one of these; all when left out.
+    /// Designs of these names, or whose names begin so where no design has the whole name; all when left out.
     #[arg(long, value_delimiter = ',')]
     variants: Vec<String>,
     /// Where clients stand.
@@ -297,9 +297,12 @@ async fn measure(arguments: Holds) -> Result<Findings, bench::BenchError> {
         redis: engine("CHUNYUN_TEST_REDIS"),
         redis_fsync: engine("CHUNYUN_TEST_REDIS_FSYNC"),
     };
-    let wanted = |design: &Design| {
-        arguments.variants.is_empty() || arguments.variants.iter().any(|name| design.name().starts_with(name.as_str()))
+    let is_whole_name = |name: &str| Design::ALL.iter().any(|design| design.name() == name);
+    let means = |name: &str, design: &Design| {
+        if is_whole_name(name) { design.name() == name } else { design.name().starts_with(name) }
     };
+    let wanted =
+        |design: &Design| arguments.variants.is_empty() || arguments.variants.iter().any(|name| means(name, design));
     let mut workloads = Vec::new();
     if arguments.parts.contains(&Part::Holds) {
         workloads.extend([Workload::HotTrain, Workload::Spread]);
