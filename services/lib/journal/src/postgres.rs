@@ -282,12 +282,23 @@ fn slot_columns(slots: impl Iterator<Item = SlotId>) -> Vec<i32> {
     slots.map(slot_column).collect()
 }
 
+/// A statement that appends, and enters what is due into the index where it has that part.
+macro_rules! append_statement {
+    ($append:literal $(, $index:literal)?) => {
+        concat!(include_str!($append), $(include_str!($index),)? "SELECT slot, time_ms FROM advanced")
+    };
+}
+
 /// Appends to one slot.
-const APPEND_ONE: &str =
-    concat!(include_str!("queries/postgres/append_one.sql"), include_str!("queries/postgres/append_index.sql"));
+const APPEND_ONE: &str = append_statement!("queries/postgres/append_one.sql");
+/// The same where a chunk of the index is due.
+const APPEND_ONE_INDEXED: &str =
+    append_statement!("queries/postgres/append_one.sql", "queries/postgres/append_index.sql");
 /// Appends to many slots.
-const APPEND_MANY: &str =
-    concat!(include_str!("queries/postgres/append_many.sql"), include_str!("queries/postgres/append_index.sql"));
+const APPEND_MANY: &str = append_statement!("queries/postgres/append_many.sql");
+/// The same where a chunk of the index of one of them is due.
+const APPEND_MANY_INDEXED: &str =
+    append_statement!("queries/postgres/append_many.sql", "queries/postgres/append_index.sql");
 
 /// Appends in slot order, as the statement wants it.
 async fn append(
@@ -299,9 +310,10 @@ async fn append(
     let mut sent: Vec<(&SlotAppend, &Head)> = appends.iter().zip(advanced).collect();
     sent.sort_unstable_by_key(|(append, _)| append.slot);
     let appends = || sent.iter().map(|(append, _)| *append);
+    let indexed = sent.iter().any(|(append, head)| index::due_chunk(append.slot, head.version).is_some());
     let asked_at = Instant::now();
     let statement = match &sent[..] {
-        [(append, head)] => sqlx::query_as(APPEND_ONE)
+        [(append, head)] => sqlx::query_as(if indexed { APPEND_ONE_INDEXED } else { APPEND_ONE })
             .bind(slot_column(append.slot))
             .bind(number_column(append.expected.version))
             .bind(&append.expected.tail.0[..])
@@ -310,7 +322,7 @@ async fn append(
             .bind(&head.chain.0[..])
             .bind(&append.payload[..])
             .bind(index::write_runs(&append.runs)),
-        _ => sqlx::query_as(APPEND_MANY)
+        _ => sqlx::query_as(if indexed { APPEND_MANY_INDEXED } else { APPEND_MANY })
             .bind(slot_columns(appends().map(|append| append.slot)))
             .bind(appends().map(|append| number_column(append.expected.version)).collect::<Vec<_>>())
             .bind(appends().map(|append| &append.expected.tail.0[..]).collect::<Vec<_>>())

@@ -29,4 +29,4 @@ batch AS (
     FROM unnest($1::int4[], $7::bytea[], $8::text[]) AS sent (slot, payload, runs)
     JOIN asked USING (slot)
     JOIN advanced USING (slot)
-),
+)

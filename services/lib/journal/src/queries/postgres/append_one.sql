@@ -12,4 +12,4 @@ WITH advanced AS (
 batch AS (
     INSERT INTO slot_batch (slot, version, epoch, time_ms, batch_id, previous_id, chain, payload, runs)
     SELECT advanced.slot, advanced.version, $4, advanced.time_ms, $5, $3, $6, $7, $8 FROM advanced
-),
+)
