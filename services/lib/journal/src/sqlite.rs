@@ -63,8 +63,8 @@ impl Journal for SqliteJournal {
         let given = appends.clone();
         let written = self
             .writer
-            .submit(move |connection| {
-                Box::pin(async move { append::append(connection, &clock, &given, &advanced).await })
+            .submit_whole(move |connection, standing| {
+                Box::pin(async move { append::append(connection, standing, &clock, &given, &advanced).await })
             })
             .await;
         written.unwrap_or_else(|error| rows::all_unknown(&appends, error.into()))

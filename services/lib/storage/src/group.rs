@@ -11,9 +11,16 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Database, Executor, Pool, Postgres, Sqlite, Transaction};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::lot::{Lot, LotWriter};
+
+/// A connection that has been idle for so long goes back to the pool, which looks after it. Until then it stays at hand: the
+/// pool asks a connection how it is each time it lends it and each time it takes it back, which for SQLite takes as long as
+/// most commits.
+const IDLE_AT_HAND_MAX: Duration = Duration::from_millis(100);
+/// After so long it goes back to the pool even if it is never idle: the pool ends those that are too old.
+const AT_HAND_MAX: Duration = Duration::from_secs(60);
 
 /// Commits many small independent transactions together, on one connection, by one task.
 ///
@@ -47,6 +54,15 @@ impl Default for GroupWriterOptions {
     }
 }
 
+/// Where the statements of a member run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In a transaction of its group.
+    InGroup,
+    /// In none: it begins and commits by itself.
+    Alone,
+}
+
 /// Why a submitted transaction gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError<E> {
@@ -68,7 +84,7 @@ pub enum GroupError<E> {
 }
 
 impl<DB: GroupBackend> GroupWriter<DB> {
-    /// Starts the writer's task on the current runtime. It takes a connection per group and gives it back.
+    /// Starts the writer's task on the current runtime. It takes a connection of the pool for as long as there is work.
     pub fn start(pool: Pool<DB>, options: GroupWriterOptions) -> Self {
         let (queue, members) = mpsc::channel(options.queue_members_max);
         let close = Arc::new(Notify::new());
@@ -90,8 +106,31 @@ impl<DB: GroupBackend> GroupWriter<DB> {
         E: Send + 'static,
         F: for<'c> FnOnce(&'c mut DB::Connection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
+        self.enter(false, move |connection: &mut DB::Connection, _| work(connection)).await
+    }
+
+    /// As [`Self::submit`], for work that can be a transaction by itself. With nobody else in its group it is told that it
+    /// stands [`Standing::Alone`]: it then begins and commits by itself, so that everything can travel as one command.
+    ///
+    /// # Errors
+    /// See [`GroupError`]. An error of work that stood alone does not tell whether it was written.
+    pub async fn submit_whole<T, E, F>(&self, work: F) -> Result<T, GroupError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: for<'c> FnOnce(&'c mut DB::Connection, Standing) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    {
+        self.enter(true, work).await
+    }
+
+    async fn enter<T, E, F>(&self, whole: bool, work: F) -> Result<T, GroupError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: for<'c> FnOnce(&'c mut DB::Connection, Standing) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
-        let member = Submitted { work: Some(work), result: None, answer };
+        let member = Submitted { whole, work: Some(work), result: None, answer };
         self.queue.send(Box::new(member)).await.map_err(|_| GroupError::Closed)?;
         answered.await.unwrap_or(Err(GroupError::Closed))
     }
@@ -142,13 +181,22 @@ impl GroupBackend for Postgres {
 pub(crate) trait Member<DB: Database>: Send {
     /// Whether its caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
+    /// Whether it can stand alone.
+    fn is_whole(&self) -> bool {
+        false
+    }
     /// Runs the work and keeps its result; says whether its writes are to be kept. An error ends the whole group.
-    fn run<'a>(&'a mut self, connection: &'a mut DB::Connection) -> BoxFuture<'a, Result<bool, sqlx::Error>>;
+    fn run<'a>(
+        &'a mut self,
+        connection: &'a mut DB::Connection,
+        standing: Standing,
+    ) -> BoxFuture<'a, Result<bool, sqlx::Error>>;
     /// Answers the caller once the group's fate is known.
     fn answer(self: Box<Self>, fate: &Fate);
 }
 
 struct Submitted<F, T, E> {
+    whole: bool,
     work: Option<F>,
     result: Option<Result<T, GroupError<E>>>,
     answer: oneshot::Sender<Result<T, GroupError<E>>>,
@@ -179,7 +227,7 @@ impl Fate {
 impl<DB, F, T, E> Member<DB> for Submitted<F, T, E>
 where
     DB: Database,
-    F: for<'c> FnOnce(&'c mut DB::Connection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    F: for<'c> FnOnce(&'c mut DB::Connection, Standing) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     T: Send + 'static,
     E: Send + 'static,
 {
@@ -187,10 +235,18 @@ where
         self.answer.is_closed()
     }
 
-    fn run<'a>(&'a mut self, connection: &'a mut DB::Connection) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
+    fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    fn run<'a>(
+        &'a mut self,
+        connection: &'a mut DB::Connection,
+        standing: Standing,
+    ) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
         Box::pin(async move {
             let Some(work) = self.work.take() else { return Ok(false) };
-            let result = catch(async { work(connection).await }).await;
+            let result = catch(async { work(connection, standing).await }).await;
             let keep = result.is_ok();
             self.result = Some(result);
             Ok(keep)
@@ -229,12 +285,17 @@ async fn run<DB: GroupBackend>(
     close: Arc<Notify>,
 ) {
     let mut group = Vec::with_capacity(options.group_members_max);
+    let mut at_hand: Option<Lent<DB>> = None;
     loop {
         let received = tokio::select! {
-            // Either branch may be dropped: what was not received stays in the queue.
+            // Every branch may be dropped: what was not received stays in the queue.
             received = queue.recv_many(&mut group, options.group_members_max) => received,
             () = close.notified() => {
                 queue.close();
+                continue;
+            }
+            () = sleep(IDLE_AT_HAND_MAX), if at_hand.is_some() => {
+                at_hand = None;
                 continue;
             }
         };
@@ -246,8 +307,16 @@ async fn run<DB: GroupBackend>(
             continue;
         }
         let deadline = Instant::now() + Duration::from_millis(options.group_timeout_ms);
-        let fate = match pool.acquire().await {
-            Ok(connection) => commit(connection, &mut group, deadline).await,
+        let lent = match at_hand.take().filter(|lent| lent.since.elapsed() < AT_HAND_MAX) {
+            Some(lent) => Ok(lent),
+            None => pool.acquire().await.map(|connection| Lent { connection, since: Instant::now() }),
+        };
+        let fate = match lent {
+            Ok(lent) => {
+                let (fate, kept) = commit(lent, &mut group, deadline).await;
+                at_hand = kept;
+                fate
+            }
             Err(error) => Fate::Aborted(Arc::new(error)),
         };
         for member in group.drain(..) {
@@ -256,20 +325,45 @@ async fn run<DB: GroupBackend>(
     }
 }
 
-/// Commits one group. A connection that failed is closed rather than given back: its state is unknown, and closing it
+/// A connection of the pool, and since when the writer has it.
+struct Lent<DB: GroupBackend> {
+    connection: PoolConnection<DB>,
+    since: Instant,
+}
+
+/// Commits one group, and gives back the connection. One that failed is closed instead: its state is unknown, and closing it
 /// rolls back whatever was not committed.
 async fn commit<DB: GroupBackend>(
-    mut connection: PoolConnection<DB>,
+    mut lent: Lent<DB>,
     group: &mut [Box<dyn Member<DB>>],
     deadline: Instant,
-) -> Fate {
-    let fate = execute_and_commit(&mut *connection, group, deadline).await;
-    if !matches!(fate, Fate::Committed)
-        && let Err(error) = connection.detach().close_hard().await
-    {
+) -> (Fate, Option<Lent<DB>>) {
+    let fate = match group {
+        [alone] if alone.is_whole() => commit_alone(&mut *lent.connection, alone, deadline).await,
+        group => execute_and_commit(&mut *lent.connection, group, deadline).await,
+    };
+    if matches!(fate, Fate::Committed) {
+        return (fate, Some(lent));
+    }
+    if let Err(error) = lent.connection.detach().close_hard().await {
         tracing::debug!(%error, "a failed connection did not close");
     }
-    fate
+    (fate, None)
+}
+
+/// Lets a member that can stand alone do everything by itself.
+async fn commit_alone<DB: GroupBackend>(
+    connection: &mut DB::Connection,
+    member: &mut Box<dyn Member<DB>>,
+    deadline: Instant,
+) -> Fate {
+    match timeout_at(deadline, member.run(connection, Standing::Alone)).await {
+        Ok(Ok(true)) => Fate::Committed,
+        // Its own error says what has happened; it may stand in the middle of its transaction.
+        Ok(Ok(false)) => Fate::Unknown(Arc::new(sqlx::Error::WorkerCrashed)),
+        Ok(Err(error)) => Fate::Unknown(Arc::new(error)),
+        Err(_) => Fate::Unknown(Arc::new(timed_out())),
+    }
 }
 
 async fn execute_and_commit<DB: GroupBackend>(
@@ -303,14 +397,14 @@ async fn execute<'c, DB: GroupBackend>(
     ];
     let mut transaction = connection.begin_with(DB::BEGIN).await?;
     if let [alone] = group {
-        let keep = alone.run(&mut transaction).await?;
+        let keep = alone.run(&mut transaction, Standing::InGroup).await?;
         return Ok((transaction, keep));
     }
     DB::control(&mut transaction, "SAVEPOINT member").await?;
     let last = group.len() - 1;
     let mut any_kept = false;
     for (index, member) in group.iter_mut().enumerate() {
-        let keep = member.run(&mut transaction).await?;
+        let keep = member.run(&mut transaction, Standing::InGroup).await?;
         any_kept |= keep;
         let control = if index == last { END } else { NEXT };
         DB::control(&mut transaction, control[usize::from(keep)]).await?;

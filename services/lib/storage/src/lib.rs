@@ -41,7 +41,7 @@ mod open;
 mod read;
 mod url;
 
-pub use group::{GroupBackend, GroupError, GroupWriter, GroupWriterOptions};
+pub use group::{GroupBackend, GroupError, GroupWriter, GroupWriterOptions, Standing};
 pub use lot::{Lot, LotOutcomes, LotWriter};
 pub use open::{Database, OpenError, OpenOptions, SqliteDatabase};
 pub use read::LotReader;

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use sqlx::Database;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::group::{Fate, GroupBackend, GroupError, Member, catch};
+use crate::group::{Fate, GroupBackend, GroupError, Member, Standing, catch};
 
 /// A kind of transaction, or of reading, that many callers ask for, each for an item of its own.
 ///
@@ -116,7 +116,11 @@ impl<DB: GroupBackend, L: Lot<DB>> Member<DB> for LotMember<DB, L> {
         false
     }
 
-    fn run<'a>(&'a mut self, connection: &'a mut DB::Connection) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
+    fn run<'a>(
+        &'a mut self,
+        connection: &'a mut DB::Connection,
+        _: Standing,
+    ) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
         Box::pin(async move {
             let (items, done) = self.gathering.take();
             let done = self.taken.insert(done);

@@ -10,6 +10,7 @@ use futures::future::{BoxFuture, join_all};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Sqlite};
 use storage::{
     Database, DatabaseUrl, GroupError, GroupWriter, GroupWriterOptions, Lot, LotOutcomes, OpenError, OpenOptions,
+    Standing,
 };
 use tempfile::TempDir;
 
@@ -125,6 +126,51 @@ macro_rules! suite {
                     })
                     .await;
                 assert!(matches!(refused, Err(GroupError::Refused("changed its mind"))), "{refused:?}");
+                assert_eq!(stored(&pool).await, [] as [i32; 0]);
+                assert_eq!(insert(&writer, 1).await.unwrap(), 1);
+                writer.shutdown().await;
+            }
+
+            #[tokio::test]
+            async fn work_that_can_stand_alone_does_so_with_nobody_beside_it() {
+                let folder = tempfile::tempdir().unwrap();
+                let Some((writer, pool)) = opened(&folder).await else { return };
+                let insert_whole = async |id: i32| {
+                    writer
+                        .submit_whole(move |connection, standing| {
+                            Box::pin(async move {
+                                let insert = match standing {
+                                    Standing::InGroup => format!("INSERT INTO ticket (id) VALUES ({id})"),
+                                    Standing::Alone => format!("BEGIN; INSERT INTO ticket (id) VALUES ({id}); COMMIT"),
+                                };
+                                sqlx::raw_sql(AssertSqlSafe(insert)).execute(connection).await.map(|_| standing)
+                            })
+                        })
+                        .await
+                        .unwrap()
+                };
+                assert_eq!(insert_whole(0).await, Standing::Alone);
+                assert_eq!(stored(&pool).await, [0], "it has committed");
+                // All of them are there before the writer looks.
+                assert_eq!(join_all((1..9).map(insert_whole)).await, [Standing::InGroup; 8]);
+                assert_eq!(stored(&pool).await, (0..9).collect::<Vec<_>>());
+                writer.shutdown().await;
+            }
+
+            #[tokio::test]
+            async fn work_that_fails_alone_leaves_nothing_and_the_writer_goes_on() {
+                let folder = tempfile::tempdir().unwrap();
+                let Some((writer, pool)) = opened(&folder).await else { return };
+                let failed = writer
+                    .submit_whole(|connection, _| {
+                        Box::pin(async move {
+                            let half = "BEGIN; INSERT INTO ticket (id) VALUES (1)";
+                            sqlx::raw_sql(half).execute(connection).await.unwrap();
+                            Err::<(), _>("no further")
+                        })
+                    })
+                    .await;
+                assert!(matches!(failed, Err(GroupError::Refused("no further"))), "{failed:?}");
                 assert_eq!(stored(&pool).await, [] as [i32; 0]);
                 assert_eq!(insert(&writer, 1).await.unwrap(), 1);
                 writer.shutdown().await;
