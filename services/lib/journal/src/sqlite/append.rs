@@ -19,7 +19,7 @@ use crate::{AppendOutcome, Head, JournalError, SlotAppend, index};
 /// few commands are prepared. The largest stays below SQLite's bound of 32,766 parameters.
 const COMMAND_SLOTS: [usize; 6] = [1, 4, 16, 64, 256, 1_024];
 
-/// What each row of a command binds: slot, expected version, tail and epoch, batch id, chain, payload, runs.
+/// What each row of a command binds: batch id, chain, payload, runs, slot, expected version, tail and epoch.
 const ROW_PARAMETERS: usize = 8;
 
 /// Appends to the slots whose heads are as expected. In the writer's transaction, or in one of its own where it stands alone:
@@ -54,14 +54,14 @@ async fn advance(
     let mut query = sqlx::query_as::<_, (i32, i64)>(AssertSqlSafe(sql.clone())).bind(clock.at(Instant::now()).millis());
     for (append, new) in appends.iter().zip(advanced) {
         query = query
-            .bind(slot_column(append.slot))
-            .bind(number_column(append.expected.version))
-            .bind(&append.expected.tail.0[..])
-            .bind(number_column(append.expected.epoch))
             .bind(&append.batch_id.0[..])
             .bind(&new.chain.0[..])
             .bind(&append.payload[..])
-            .bind(index::write_runs(&append.runs));
+            .bind(index::write_runs(&append.runs))
+            .bind(slot_column(append.slot))
+            .bind(number_column(append.expected.version))
+            .bind(&append.expected.tail.0[..])
+            .bind(number_column(append.expected.epoch));
     }
     for _ in appends.len()..*slots {
         for _ in 0..ROW_PARAMETERS {
@@ -117,8 +117,8 @@ impl Command {
     /// Parameters in order: the time, the rows, the slots once more, the chunks that are due where there are some. They have no
     /// numbers: SQLite looks numbered ones up in a list, which takes a time that grows with the square of their count.
     fn new(slots: usize, standing: Standing, indexes: bool) -> Self {
-        let index = if indexes { INDEX } else { "" };
-        let append = format!("{}{index}", append_and_move(slots));
+        let index = if indexes { format!("; {INDEX}") } else { String::new() };
+        let append = format!("{}; {}{index}", insert(slots), move_heads(slots));
         let sql = match standing {
             Standing::InGroup => append,
             Standing::Alone => format!("BEGIN IMMEDIATE; {append}; COMMIT"),
@@ -127,28 +127,42 @@ impl Command {
     }
 }
 
-/// The first statement is the fence: a batch gets in only on the head that its writer believes in. The second moves the heads to
-/// where batches got in.
-fn append_and_move(slots: usize) -> String {
+/// The fence: a batch gets in only on the head that its writer believes in. One slot's payload is not copied into a list of rows
+/// first.
+fn insert(slots: usize) -> String {
+    const INTO: &str =
+        "INSERT INTO slot_batch (slot, version, epoch, time_ms, batch_id, previous_id, chain, payload, runs)";
+    const HEAD: &str = "SELECT head.slot, head.version + 1, head.epoch, max(?, head.time_ms)";
+    if slots == 1 {
+        return format!(
+            "{INTO} {HEAD}, ?, head.tail, ?, ?, ?
+             FROM slot_head AS head WHERE head.slot = ? AND head.version = ? AND head.tail = ? AND head.epoch = ?"
+        );
+    }
     let row = format!("({})", ["?"; ROW_PARAMETERS].join(","));
     let rows = vec![row.as_str(); slots].join(",");
+    format!(
+        "{INTO} {HEAD}, column1, head.tail, column2, column3, column4
+         FROM (VALUES {rows}) CROSS JOIN slot_head AS head
+            ON head.slot = column5 AND head.version = column6 AND head.tail = column7 AND head.epoch = column8
+         WHERE true"
+    )
+}
+
+/// Moves the heads to where batches got in, and names them: returned by what inserts them, whole rows would be copied once more.
+fn move_heads(slots: usize) -> String {
     let slots = vec!["?"; slots].join(",");
     format!(
-        "INSERT INTO slot_batch (slot, version, epoch, time_ms, batch_id, previous_id, chain, payload, runs)
-         SELECT head.slot, head.version + 1, head.epoch, max(?, head.time_ms), column5, head.tail, column6, column7, column8
-         FROM (VALUES {rows}) CROSS JOIN slot_head AS head
-            ON head.slot = column1 AND head.version = column2 AND head.tail = column3 AND head.epoch = column4
-         WHERE true
-         RETURNING slot, time_ms;
-         UPDATE slot_head
+        "UPDATE slot_head
          SET version = batch.version, tail = batch.batch_id, chain = batch.chain, time_ms = batch.time_ms
          FROM slot_batch AS batch
-         WHERE slot_head.slot IN ({slots}) AND batch.slot = slot_head.slot AND batch.version = slot_head.version + 1"
+         WHERE slot_head.slot IN ({slots}) AND batch.slot = slot_head.slot AND batch.version = slot_head.version + 1
+         RETURNING slot, time_ms"
     )
 }
 
 /// Enters the chunks that are due and complete.
-const INDEX: &str = "; INSERT INTO slot_index (slot, run, chunk, versions)
+const INDEX: &str = "INSERT INTO slot_index (slot, run, chunk, versions)
     SELECT batch.slot, concerned.value, (batch.version - 1) / 64, sum(1 << ((batch.version - 1) % 64))
     FROM json_each(?) AS due
     CROSS JOIN slot_head AS head ON head.slot = due.value ->> 0 AND head.version > (due.value ->> 1) * 64 + 64
