@@ -7,20 +7,13 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Database, Executor, Pool, Postgres, Sqlite, Transaction};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use crate::at_hand::{AtHand, Lent};
 use crate::lot::{Lot, LotWriter};
-
-/// A connection that has been idle for so long goes back to the pool, which looks after it. Until then it stays at hand: the
-/// pool asks a connection how it is each time it lends it and each time it takes it back, which for SQLite takes as long as
-/// most commits.
-const IDLE_AT_HAND_MAX: Duration = Duration::from_millis(100);
-/// After so long it goes back to the pool even if it is never idle: the pool ends those that are too old.
-const AT_HAND_MAX: Duration = Duration::from_secs(60);
 
 /// Commits many small independent transactions together, on one connection, by one task.
 ///
@@ -285,7 +278,7 @@ async fn run<DB: GroupBackend>(
     close: Arc<Notify>,
 ) {
     let mut group = Vec::with_capacity(options.group_members_max);
-    let mut at_hand: Option<Lent<DB>> = None;
+    let mut at_hand = AtHand::new(pool);
     loop {
         let received = tokio::select! {
             // Every branch may be dropped: what was not received stays in the queue.
@@ -294,10 +287,7 @@ async fn run<DB: GroupBackend>(
                 queue.close();
                 continue;
             }
-            () = sleep(IDLE_AT_HAND_MAX), if at_hand.is_some() => {
-                at_hand = None;
-                continue;
-            }
+            () = at_hand.give_back_when_idle() => continue,
         };
         if received == 0 {
             return;
@@ -307,16 +297,8 @@ async fn run<DB: GroupBackend>(
             continue;
         }
         let deadline = Instant::now() + Duration::from_millis(options.group_timeout_ms);
-        let lent = match at_hand.take().filter(|lent| lent.since.elapsed() < AT_HAND_MAX) {
-            Some(lent) => Ok(lent),
-            None => pool.acquire().await.map(|connection| Lent { connection, since: Instant::now() }),
-        };
-        let fate = match lent {
-            Ok(lent) => {
-                let (fate, kept) = commit(lent, &mut group, deadline).await;
-                at_hand = kept;
-                fate
-            }
+        let fate = match at_hand.take().await {
+            Ok(lent) => commit(lent, &mut group, deadline, &mut at_hand).await,
             Err(error) => Fate::Aborted(Arc::new(error)),
         };
         for member in group.drain(..) {
@@ -325,30 +307,24 @@ async fn run<DB: GroupBackend>(
     }
 }
 
-/// A connection of the pool, and since when the writer has it.
-struct Lent<DB: GroupBackend> {
-    connection: PoolConnection<DB>,
-    since: Instant,
-}
-
-/// Commits one group, and gives back the connection. One that failed is closed instead: its state is unknown, and closing it
+/// Commits one group, and keeps the connection at hand. One that failed is closed instead: its state is unknown, and closing it
 /// rolls back whatever was not committed.
 async fn commit<DB: GroupBackend>(
     mut lent: Lent<DB>,
     group: &mut [Box<dyn Member<DB>>],
     deadline: Instant,
-) -> (Fate, Option<Lent<DB>>) {
+    at_hand: &mut AtHand<DB>,
+) -> Fate {
     let fate = match group {
         [alone] if alone.is_whole() => commit_alone(&mut *lent.connection, alone, deadline).await,
         group => execute_and_commit(&mut *lent.connection, group, deadline).await,
     };
     if matches!(fate, Fate::Committed) {
-        return (fate, Some(lent));
-    }
-    if let Err(error) = lent.connection.detach().close_hard().await {
+        at_hand.keep(lent);
+    } else if let Err(error) = lent.connection.detach().close_hard().await {
         tracing::debug!(%error, "a failed connection did not close");
     }
-    (fate, None)
+    fate
 }
 
 /// Lets a member that can stand alone do everything by itself.

@@ -35,6 +35,7 @@
 //! # }
 //! ```
 
+mod at_hand;
 mod group;
 mod lot;
 mod open;
