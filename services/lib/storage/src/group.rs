@@ -335,8 +335,8 @@ async fn commit_alone<DB: GroupBackend>(
 ) -> Fate {
     match timeout_at(deadline, member.run(connection, Standing::Alone)).await {
         Ok(Ok(true)) => Fate::Committed,
-        // Its own error says what has happened; it may stand in the middle of its transaction.
-        Ok(Ok(false)) => Fate::Unknown(Arc::new(sqlx::Error::WorkerCrashed)),
+        // Its caller is told its own error. The connection may stand in the middle of its transaction.
+        Ok(Ok(false)) => Fate::Unknown(Arc::new(sqlx::Error::Protocol("work that stood alone failed".to_owned()))),
         Ok(Err(error)) => Fate::Unknown(Arc::new(error)),
         Err(_) => Fate::Unknown(Arc::new(timed_out())),
     }

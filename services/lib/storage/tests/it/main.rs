@@ -177,6 +177,19 @@ macro_rules! suite {
             }
 
             #[tokio::test]
+            async fn nothing_is_written_once_the_pool_is_closed() {
+                let folder = tempfile::tempdir().unwrap();
+                let Some((writer, pool)) = opened(&folder).await else { return };
+                insert(&writer, 1).await.unwrap();
+                // The writer has its connection still.
+                let closed = pool.close();
+                let refused = insert(&writer, 2).await;
+                assert!(matches!(refused, Err(GroupError::Aborted(_))), "{refused:?}");
+                closed.await;
+                writer.shutdown().await;
+            }
+
+            #[tokio::test]
             async fn a_panic_is_rolled_back_alone() {
                 let folder = tempfile::tempdir().unwrap();
                 let Some((writer, pool)) = opened(&folder).await else { return };
