@@ -11,7 +11,7 @@ const IDLE_MAX: Duration = Duration::from_millis(100);
 const KEPT_MAX: Duration = Duration::from_secs(60);
 
 /// The one connection of a task, kept between two uses: the pool asks a connection how it is each time it lends it and each
-/// time it takes it back, two round trips for every use. To SQLite's thread they take as long as most commits.
+/// time it takes it back, two round trips for every use: to the server, or to SQLite's thread.
 pub(crate) struct AtHand<DB: Database> {
     pool: Pool<DB>,
     kept: Option<Lent<DB>>,
