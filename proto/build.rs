@@ -17,9 +17,9 @@ const PROTOS: [&str; 11] = [
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root = env!("CARGO_MANIFEST_DIR");
+    let root = std::env::var("CARGO_MANIFEST_DIR")?;
     println!("cargo::rerun-if-changed={root}/chunyun");
-    let descriptors = protox::compile(PROTOS, [root])?;
+    let descriptors = protox::compile(PROTOS, [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()
