@@ -108,9 +108,11 @@ impl Failure {
 
     /// Whether a status was given for this reason, without reading all that it says where it was not.
     pub fn is_for(status: &Status, reason: &'static str) -> bool {
-        let (name, first) = (reason.as_bytes(), reason.as_bytes().first());
+        let (name, details) = (reason.as_bytes(), status.details());
         // Asked of every refusal, and mostly in vain: the first byte alone rules most places out.
-        let named = status.details().windows(name.len()).any(|bytes| bytes.first() == first && bytes == name);
+        let named = name.first().is_some_and(|first| {
+            memchr::memchr_iter(*first, details).any(|place| details[place..].starts_with(name))
+        });
         named && Self::from_status(status).reason == reason
     }
 

@@ -24,7 +24,7 @@ pub struct HoldLines {
     lines: Lines,
 }
 
-type Lines = Arc<ArcSwap<HashMap<ShardId, Line>>>;
+type Lines = Arc<ArcSwap<HashMap<ShardId, Arc<Line>>>>;
 
 /// Keeps the streams of [`HoldLines`] up; a background task of its component.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl HoldLinesDriver {
                 let stop = vacant.insert((shard.clone(), stop.child_token())).1.clone();
                 let (line, driver) = Line::new(shard.clone());
                 tasks.spawn(driver.run(stop));
-                lines.insert(shard.id.clone(), line);
+                lines.insert(shard.id.clone(), Arc::new(line));
             }
         }
         self.lines.store(Arc::new(lines));

@@ -34,7 +34,7 @@ const DRAIN_MAX: Duration = TIMEOUT_DEFAULT;
 const STREAM_AGE_MAX: Duration = Duration::from_secs(20 * 60);
 
 /// The sending end of one shard's stream.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Line {
     queue: mpsc::Sender<Waiting>,
     up: Arc<AtomicBool>,
@@ -210,7 +210,8 @@ impl LineDriver {
                 permit = gather(&messages, &mut self.queue, &mut batch), if room => {
                     let Some(permit) = permit else { return Ended::Broken };
                     let mut items = Vec::with_capacity(batch.len());
-                    items.extend(batch.drain(..).filter_map(|waiting| unanswered.number(waiting)));
+                    let now = Instant::now();
+                    items.extend(batch.drain(..).filter_map(|waiting| unanswered.number(waiting, now)));
                     permit.send(HoldStreamRequest { items });
                 }
             }
@@ -267,9 +268,9 @@ struct Unanswered {
 
 impl Unanswered {
     /// Gives a request its number; none when its caller has gone or its deadline has passed.
-    fn number(&mut self, waiting: Waiting) -> Option<HoldStreamItem> {
+    fn number(&mut self, waiting: Waiting, now: Instant) -> Option<HoldStreamItem> {
         let Waiting { asked, deadline, traceparent, ring_version, answer } = waiting;
-        let timeout = deadline.saturating_duration_since(Instant::now());
+        let timeout = deadline.saturating_duration_since(now);
         if answer.is_closed() || timeout.is_zero() {
             return None;
         }

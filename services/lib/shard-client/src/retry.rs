@@ -22,8 +22,8 @@ impl RetryBudget {
 
     /// Counts a call.
     pub fn earn(&self) {
-        let earn = |earned: i64| Some((earned + self.per_call).min(self.most));
-        // Never refused: the closure always gives a value.
+        let earn = |earned: i64| (earned < self.most).then(|| (earned + self.per_call).min(self.most));
+        // Refused where nothing more is saved, which is most of the time.
         let _ = self.earned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
     }
 
