@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::policy::Policy;
 use ::timetable::Timetable;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::config::Config;
@@ -98,14 +98,20 @@ pub async fn serve(command: Serve) -> Result<(), HostError> {
         policy,
     };
     let metrics_address = setup.config.listen.metrics;
-    let fleet = Fleet::launch(setup).await?;
+    let stop = told_to_stop();
+    tokio::pin!(stop);
+    let fleet = tokio::select! {
+        launched = Fleet::launch(setup) => launched?,
+        // Nothing is owned and nobody is answered yet.
+        () = &mut stop => return Ok(()),
+    };
     let mut metrics = show_metrics(metrics_address, telemetry.routes()).await?;
     for (name, address) in fleet.listening() {
         output::line(&format!("{name} at http://{address}"));
     }
     output::line("ready");
     let outcome = tokio::select! {
-        () = told_to_stop() => Ok(()),
+        () = stop => Ok(()),
         role = fleet.failed() => Err(HostError::RoleFailed(role)),
     };
     output::note("draining");
@@ -137,15 +143,36 @@ fn read_policy(config: &Config) -> Result<Policy, HostError> {
     Ok(Policy::parse(&text)?)
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-async fn told_to_stop() {
-    // Where the handler cannot be set, only Ctrl-C is left.
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+/// Listens for SIGTERM and Ctrl-C from now on, and waits for one of them: whoever reads that the roles are ready may stop them.
+fn told_to_stop() -> impl Future<Output = ()> {
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        tokio::select! {
+            () = received(terminate) => {}
+            () = received(interrupt) => {}
+        }
+    }
+}
+
+/// Waits for a signal. One that cannot be listened for ends the process by itself.
+async fn received(listener: std::io::Result<Signal>) {
+    match listener {
+        Ok(mut listener) => {
+            listener.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_that_comes_before_anybody_waits_is_not_lost() {
+        let stop = told_to_stop();
+        let own_id = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &own_id]).status().unwrap().success());
+        assert!(tokio::time::timeout(Duration::from_secs(20), stop).await.is_ok());
     }
 }
