@@ -110,10 +110,8 @@ impl Failure {
     pub fn is_for(status: &Status, reason: &'static str) -> bool {
         let (name, details) = (reason.as_bytes(), status.details());
         // Asked of every refusal, and mostly in vain: the first byte alone rules most places out.
-        let named = name.first().is_some_and(|first| {
-            memchr::memchr_iter(*first, details).any(|place| details[place..].starts_with(name))
-        });
-        named && Self::from_status(status).reason == reason
+        let begins = |first: &u8| memchr::memchr_iter(*first, details).any(|place| details[place..].starts_with(name));
+        name.first().is_some_and(begins) && Self::from_status(status).reason == reason
     }
 
     /// What a status says. Statuses that carry no reason of ours get one that fits their code.
