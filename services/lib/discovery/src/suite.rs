@@ -213,6 +213,12 @@ pub async fn a_wiped_store_is_rebuilt<W: World>(world: &W) {
     settings.pins.insert(domain::SlotId::new(7).unwrap(), ShardId::numbered(1));
     let edited = first.edit(&lock, settings.version, settings).await.unwrap();
     drop(lock);
+    // Whichever of them puts the record back knows of the edit.
+    let pins = &edited.settings().pins;
+    until("the other process has seen the edit", || async {
+        (second.watch().borrow().layout.pins == *pins).then_some(())
+    })
+    .await;
     world.wipe().await;
     let fresh = world.store().await;
     let restored: Arc<RingRecord> = until("the record and both shards are back", || async {
