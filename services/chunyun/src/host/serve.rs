@@ -102,7 +102,7 @@ pub async fn serve(command: Serve) -> Result<(), HostError> {
     tokio::pin!(stop);
     let fleet = tokio::select! {
         launched = Fleet::launch(setup) => launched?,
-        // Nothing is owned and nobody is answered yet.
+        // Whatever has started ends with the process: what may keep the rest from starting would keep it from draining too.
         () = &mut stop => return Ok(()),
     };
     let mut metrics = show_metrics(metrics_address, telemetry.routes()).await?;
@@ -156,12 +156,8 @@ fn told_to_stop() -> impl Future<Output = ()> {
 
 /// Waits for a signal. One that cannot be listened for ends the process by itself.
 async fn received(listener: std::io::Result<Signal>) {
-    match listener {
-        Ok(mut listener) => {
-            listener.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    }
+    let Ok(mut listener) = listener else { return std::future::pending().await };
+    listener.recv().await;
 }
 
 #[cfg(test)]
